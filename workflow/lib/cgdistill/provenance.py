@@ -1,0 +1,129 @@
+"""Where a product comes from: version, config hash, input checksums, and whole files only."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from . import __version__
+
+_PACKAGE = Path(__file__).parent
+
+
+def sha256_of(path: str | Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """SHA-256 of a config, independent of the order of its keys."""
+    text = json.dumps(config, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def stamp(
+    config: Mapping[str, Any] | str,
+    inputs: Mapping[str, str | Path] | Iterable[str | Path] = (),
+    **facts: Any,
+) -> dict[str, Any]:
+    """Provenance record of a product.
+
+    Parameters
+    ----------
+    config:
+        The config that determined the product, or its hash.
+    inputs:
+        Files it was made from, by role or as a plain list.
+    facts:
+        More to record (seed, program versions).
+    """
+    digest = config if isinstance(config, str) else config_hash(config)
+    named = inputs if isinstance(inputs, Mapping) else {str(path): path for path in inputs}
+    return {
+        "program": "cgdistill",
+        "version": __version__,
+        "config_sha256": digest,
+        "inputs": {role: sha256_of(path) for role, path in named.items()},
+        **facts,
+    }
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """Write to a temporary neighbour and move it to ``path`` when the body has succeeded.
+
+    The temporary name keeps the suffix, since many writers choose their format by it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.partial-{os.getpid()}{path.suffix}")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, data: Mapping[str, Any]) -> None:
+    """Write ``data`` as indented UTF-8 JSON, whole or not at all."""
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _imported_modules(source: Path) -> set[Path]:
+    """Files of this package that ``source`` imports (directly), by relative or absolute import."""
+    found: set[Path] = set()
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            if node.level:
+                base = source.parent
+                for _ in range(node.level - 1):
+                    base = base.parent
+            elif (node.module or "").split(".")[0] == _PACKAGE.name:
+                base = _PACKAGE.parent
+            else:
+                continue
+            stem = base.joinpath(*(node.module or "").split("."))
+            candidates = [stem, *(stem / alias.name for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names if alias.name.split(".")[0] == _PACKAGE.name]
+            candidates = [_PACKAGE.parent.joinpath(*name.split(".")) for name in names]
+        else:
+            continue
+        for candidate in candidates:
+            for path in (candidate.with_suffix(".py"), candidate / "__init__.py"):
+                if path.is_file() and path != _PACKAGE / "__init__.py":
+                    found.add(path.resolve())
+    return found
+
+
+@lru_cache(maxsize=None)
+def source_digest(module: str) -> str:
+    """Short hash of a module of this package and of everything in the package that it imports.
+
+    Snakemake sees changes of scripts but not of an imported library; rules carry this digest in
+    ``params`` so that a change reruns what depends on it and nothing else.
+    ``module`` is relative to the package: ``"structure.rdf"``.
+    """
+    stem = _PACKAGE.joinpath(*module.split("."))
+    start = stem.with_suffix(".py") if stem.with_suffix(".py").is_file() else stem / "__init__.py"
+    seen: set[Path] = set()
+    queue = [start.resolve()]
+    while queue:
+        source = queue.pop()
+        if source not in seen:
+            seen.add(source)
+            queue.extend(_imported_modules(source) - seen)
+    digest = hashlib.sha256()
+    for source in sorted(seen):
+        digest.update(source.relative_to(_PACKAGE).as_posix().encode())
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
