@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +105,7 @@ def _imported_modules(source: Path) -> set[Path]:
     return found
 
 
-@lru_cache(maxsize=None)
+@cache
 def source_digest(module: str) -> str:
     """Short hash of a module of this package and of everything in the package that it imports.
 
