@@ -1,0 +1,81 @@
+"""What the three accumulators of structure curves have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from .grids import Grid
+from .pairs import Frame, make_frame
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One curve: ``values`` (n_bins,) on the grid of its metric; ``r_max_A`` is NaN unless an ADF."""
+
+    item: str
+    r_max_A: float
+    values: np.ndarray
+
+
+class Accumulator(ABC):
+    """Average a structure curve over frames.
+
+    `measure` looks at one frame and changes nothing, so frames may be measured in threads;
+    `accumulate` takes the measured values in the order of the frames. `add` does both for a chunk.
+    The result does not depend on how frames are cut into chunks.
+
+    Attributes
+    ----------
+    type_names, bead_types: names of the types, and (n_beads,) index of the type of each bead.
+    grid: bins of the curves.
+    cutoff_A: distance up to which a frame must list its pairs.
+    n_frames: frames accumulated so far.
+    """
+
+    metric: ClassVar[str]
+    value_unit: ClassVar[str]
+    cutoff_A: float
+
+    def __init__(self, type_names: Sequence[str], bead_types: np.ndarray, grid: Grid) -> None:
+        self.type_names = tuple(type_names)
+        self.bead_types = np.ascontiguousarray(bead_types, dtype=np.int64)
+        self.type_counts = np.bincount(self.bead_types, minlength=len(self.type_names))
+        self.grid = grid
+        self.n_frames = 0
+        self._sum: np.ndarray = np.zeros(0)
+
+    @abstractmethod
+    def measure(self, frame: Frame) -> np.ndarray:
+        """What one frame contributes."""
+
+    @abstractmethod
+    def curves(self) -> list[Curve]:
+        """The average over the frames so far."""
+
+    def accumulate(self, measured: np.ndarray) -> None:
+        """Add what `measure` returned for one frame."""
+        self._sum = measured if self.n_frames == 0 else self._sum + measured
+        self.n_frames += 1
+
+    def add(self, positions_A: np.ndarray, cells_A: np.ndarray) -> None:
+        """Add a chunk of frames.
+
+        Parameters
+        ----------
+        positions_A: (n_frames, n_beads, 3), wrapped or not.
+        cells_A: (n_frames, 3, 3) rows are the cell vectors.
+        """
+        for positions, cell in zip(positions_A, cells_A, strict=True):
+            self.accumulate(self.measure(make_frame(positions, cell, self.cutoff_A)))
+
+    @property
+    def total(self) -> np.ndarray:
+        """Sum over the frames of what `measure` returned."""
+        if self.n_frames == 0:
+            raise ValueError(f"no frame has been added to the {self.metric}")
+        return self._sum

@@ -1,0 +1,86 @@
+"""Angular distribution functions: the angle that two neighbours span at a central bead.
+
+For a triplet A-B-C (B in the middle) and a radius r_max, n(k) counts over all frames the angles i-j-l
+(i of A, j of B, l of C, i != l) with both neighbours closer than r_max to j; where A = C each unordered
+pair of neighbours counts once. A bin of angles is a belt on the unit sphere, and neighbours without
+any angular order fill it in proportion to its area, so counts are divided by it (the cone
+correction, "sin theta")::
+
+    w(k) = n(k) / (cos theta_lo - cos theta_hi)        P(k) = w(k) / (sum_k w(k) dtheta)
+
+P is a density per degree and integrates to 1: isotropic neighbours give 1/180 everywhere, curves of
+different r_max, bin width and number of angles compare directly, and a total absolute error between two of
+them lies between 0 and 2. That makes the rule of thumb of Olowookere et al. (arXiv 2510.26650), 0.2 for a
+substantial distortion, mean that a tenth of the distribution sits at other angles. TRAVIS corrects in
+the same way and scales the mean over bins to 100: its curve is 100 * 180 deg * P. Bins near 0 and 180
+degrees are small belts with few counts and a large weight, hence noisy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .accumulate import Accumulator, Curve
+from .grids import Grid
+from .kernels import angle_histogram
+from .pairs import Frame
+
+
+class ADF(Accumulator):
+    """Average P(theta), 1/deg, of triplets of types at one or more radii.
+
+    Parameters
+    ----------
+    triplets: (n_triplets, 3) indices of types, the middle one is the centre.
+    r_max_A: radii within which both neighbours lie; each is exclusive.
+    grid: angles from 0 to 180 degrees.
+
+    A triplet of which no angle was found has P = 0 everywhere.
+    """
+
+    metric = "adf"
+    value_unit = "1/deg"
+
+    def __init__(
+        self,
+        type_names: Sequence[str],
+        bead_types: np.ndarray,
+        grid: Grid,
+        triplets: Sequence[Sequence[int]] | np.ndarray,
+        r_max_A: Sequence[float],
+    ) -> None:
+        super().__init__(type_names, bead_types, grid)
+        if grid.start != 0.0 or grid.stop != 180.0:
+            raise ValueError("the angles of an ADF go from 0 to 180 degrees")
+        self.triplets = np.asarray(triplets, dtype=np.int64).reshape(-1, 3)
+        self.r_max_A = np.sort(np.asarray(r_max_A, dtype=np.float64))
+        self.cutoff_A = float(self.r_max_A[-1])
+
+    def measure(self, frame: Frame) -> np.ndarray:
+        """(n_triplets, n_r_max, n_bins) angles of one frame."""
+        pairs = frame.pairs
+        return angle_histogram(
+            pairs.first,
+            pairs.second,
+            pairs.distances_A,
+            pairs.vectors_A,
+            self.bead_types,
+            self.triplets,
+            self.r_max_A,
+            self.grid.width,
+            self.grid.n_bins,
+        )
+
+    def curves(self) -> list[Curve]:
+        """Average P(theta) of each triplet and radius."""
+        edges = np.cos(np.radians(self.grid.edges))
+        weighted = self.total / (edges[:-1] - edges[1:])
+        areas = weighted.sum(axis=-1, keepdims=True) * self.grid.width
+        densities = np.divide(weighted, areas, out=np.zeros_like(weighted), where=areas > 0)
+        return [
+            Curve("-".join(self.type_names[index] for index in triplet), float(radius), densities[t, m])
+            for t, triplet in enumerate(self.triplets)
+            for m, radius in enumerate(self.r_max_A)
+        ]

@@ -1,0 +1,201 @@
+"""Total absolute error between the curves of a model and of the reference.
+
+For two curves on one uniform grid (Olowookere et al., arXiv 2510.26650)::
+
+    TAE(reference, model) = sum_i |model(x_i) - reference(x_i)| dx
+
+in A for the RDF (which is dimensionless), and dimensionless for ADF and CDF (densities per degree and
+per Angstrom, so that it lies between 0 and 2). "overall" is the sum over the items of a metric; for the ADF
+it is given per radius and, with ``r_max_A`` NaN, over all radii.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from ..errors import InputError
+from .curves import RUN_COLUMNS
+
+OVERALL = "overall"
+FINISHED = "finished"
+TAE_COLUMNS = ["variant", "label", "member", "replica", "metric", "item", "r_max_A", "tae", "status"]
+SUMMARY_COLUMNS = ["variant", "label", "metric", "item", "r_max_A", "mean", "std", "n", "n_failed"]
+_CURVE = ["metric", "item", "r_max_A"]
+
+
+def total_absolute_error(x: np.ndarray, reference: np.ndarray, model: np.ndarray) -> float:
+    """Sum over the grid of the absolute difference times the spacing.
+
+    Parameters
+    ----------
+    x: (n_bins,) uniform grid, two points at least.
+    reference, model: (n_bins,) values on it.
+
+    Returns
+    -------
+    In the unit of x times the unit of the values.
+
+    Raises
+    ------
+    ValueError
+        Other lengths, or a grid that is not uniform.
+    """
+    x, reference, model = (np.asarray(array, dtype=np.float64) for array in (x, reference, model))
+    if x.ndim != 1 or len(x) < 2 or reference.shape != x.shape or model.shape != x.shape:
+        raise ValueError(
+            f"grid {x.shape}, reference {reference.shape} and model {model.shape}: one grid needed"
+        )
+    steps = np.diff(x)
+    if steps[0] <= 0 or not np.allclose(steps, steps[0], rtol=1e-6):
+        raise ValueError("the total absolute error needs a uniform ascending grid")
+    return float(np.abs(model - reference).sum() * (x[-1] - x[0]) / (len(x) - 1))
+
+
+def tae_table(
+    reference: pd.DataFrame,
+    curves: pd.DataFrame,
+    runs: pd.DataFrame | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """Errors of each run: one row per metric, item and radius, and the ``overall`` rows.
+
+    Parameters
+    ----------
+    reference:
+        Curves of the reference, one run.
+    curves:
+        Curves of any number of runs.
+    runs:
+        Columns variant, member, replica, status. A run that is not finished keeps its status; where it
+        has no curves, its rows hold NaN. Without the table every run with curves counts as finished.
+    labels:
+        Label of each variant; the variant's own name where absent.
+
+    Raises
+    ------
+    InputError
+        Grids or units that differ from the reference's, curves missing or too many, curves of a run that
+        is not listed, a finished run without curves.
+    """
+    expected = _curves_of(reference, "reference")
+    by_run = {key: part for key, part in curves.groupby(RUN_COLUMNS, sort=True)}
+    status = _status(by_run, runs)
+    rows = []
+    for key, state in status.items():
+        name = "/".join(map(str, key))
+        if key in by_run:
+            errors = _errors(expected, _curves_of(by_run[key], name), name)
+        elif state == FINISHED:
+            raise InputError("curves", name, "no curves", "curves of each finished run")
+        else:
+            errors = dict.fromkeys(expected, np.nan)
+        variant, member, replica = key
+        label = (labels or {}).get(str(variant), variant)
+        rows += [
+            (variant, label, member, replica, *curve, tae, state)
+            for curve, tae in _with_overall(errors).items()
+        ]
+    return pd.DataFrame(rows, columns=TAE_COLUMNS)
+
+
+def summarise(tae: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Mean and spread over the finished runs of each variant; failed runs are counted beside.
+
+    Parameters
+    ----------
+    tae: table of `tae_table`.
+    runs: columns variant, member, replica, status; ``n_failed`` counts the rows that are not finished.
+
+    Returns
+    -------
+    Columns `SUMMARY_COLUMNS`; ``std`` is that of a sample (ddof 1; NaN for one run), ``mean`` is NaN where no
+    run finished.
+
+    Raises
+    ------
+    InputError
+        The runs of ``tae`` that finished are not the finished runs of ``runs``.
+    """
+    n_failed = (runs["status"] != FINISHED).groupby(runs["variant"]).sum()
+    finished = runs.loc[runs["status"] == FINISHED, RUN_COLUMNS].itertuples(index=False, name=None)
+    averaged = tae.loc[tae["status"] == FINISHED, RUN_COLUMNS].itertuples(index=False, name=None)
+    odd = set(finished) ^ set(averaged)
+    if odd:
+        names = ", ".join(sorted("/".join(map(str, key)) for key in odd))
+        raise InputError(
+            "runs", "finished runs", f"{names} in one table alone", "the same runs as in the errors"
+        )
+    rows = []
+    for key, part in tae.groupby(["variant", "label", *_CURVE], sort=False, dropna=False):
+        values = part.loc[part["status"] == FINISHED, "tae"].to_numpy(dtype=np.float64)
+        mean = values.mean() if len(values) else np.nan
+        std = values.std(ddof=1) if len(values) > 1 else np.nan
+        rows.append((*key, mean, std, len(values), int(n_failed.get(key[0], 0))))
+    return pd.DataFrame(rows, columns=SUMMARY_COLUMNS)
+
+
+def _curves_of(table: pd.DataFrame, name: str) -> dict[tuple, pd.DataFrame]:
+    """Curves of one run by (metric, item, r_max_A), the radius None where there is none."""
+    if len(table[RUN_COLUMNS].drop_duplicates()) != 1:
+        raise InputError(name, "runs", len(table[RUN_COLUMNS].drop_duplicates()), "the curves of one run")
+    radii = table["r_max_A"].astype(object).where(table["r_max_A"].notna(), None)
+    keys = list(zip(table["metric"], table["item"], radii, strict=True))
+    return {key: table.iloc[rows] for key, rows in _positions(keys).items()}
+
+
+def _positions(keys: list[tuple]) -> dict[tuple, list[int]]:
+    """Where each key stands."""
+    found: dict[tuple, list[int]] = {}
+    for row, key in enumerate(keys):
+        found.setdefault(key, []).append(row)
+    return found
+
+
+def _status(by_run: Mapping, runs: pd.DataFrame | None) -> dict[tuple, str]:
+    """Status of each run, listed or with curves."""
+    if runs is None:
+        return dict.fromkeys(by_run, FINISHED)
+    listed = dict(zip(runs[RUN_COLUMNS].itertuples(index=False, name=None), runs["status"], strict=True))
+    for key in by_run:
+        if key not in listed:
+            raise InputError(
+                "runs", "/".join(map(str, key)), "curves of a run that is not listed", "a row for it"
+            )
+    return listed
+
+
+def _errors(expected: Mapping, found: Mapping, name: str) -> dict[tuple, float]:
+    """Error of each curve of one run."""
+    if set(found) != set(expected):
+        odd = sorted(map(str, set(found) ^ set(expected)))
+        raise InputError(name, "curves", f"{', '.join(odd)} on one side alone", "the curves of the reference")
+    errors = {}
+    for key, reference in expected.items():
+        model = found[key]
+        x = reference["x"].to_numpy()
+        if len(model) != len(x) or not np.allclose(model["x"], x, rtol=0, atol=1e-9 * np.ptp(x)):
+            raise InputError(
+                name, f"grid of {key}", _extent(model), f"{_extent(reference)}, as the reference"
+            )
+        for column in ("x_unit", "value_unit"):
+            if set(model[column]) != set(reference[column]):
+                raise InputError(name, f"{column} of {key}", set(model[column]), set(reference[column]))
+        errors[key] = total_absolute_error(x, reference["value"].to_numpy(), model["value"].to_numpy())
+    return errors
+
+
+def _extent(curve: pd.DataFrame) -> str:
+    return f"{len(curve)} points from {curve['x'].min():g} to {curve['x'].max():g}"
+
+
+def _with_overall(errors: Mapping[tuple, float]) -> dict[tuple, float]:
+    """The errors and their sums per metric, and per radius where there are radii (NaN: no radius)."""
+    sums: dict[tuple, float] = {}
+    for (metric, _, radius), tae in errors.items():
+        for at in {radius, None}:
+            sums[metric, OVERALL, at] = sums.get((metric, OVERALL, at), 0.0) + tae
+    every = {**errors, **sums}
+    return {(metric, item, np.nan if at is None else at): tae for (metric, item, at), tae in every.items()}
