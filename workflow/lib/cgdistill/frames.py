@@ -1,0 +1,98 @@
+"""Frames as the network sees them: pairs computed once per frame, targets beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from .beads import BeadFile
+from .console import progress
+from .neighbours import NeighbourList
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some frames as one set of beads.
+
+    Attributes
+    ----------
+    species: (n_frames, n_beads) bead type + 1.
+    first, second: (n_pairs,) indices into the flattened beads.
+    vectors_A: (n_pairs, 3)
+    targets: by name, each with the frames as first axis.
+    """
+
+    species: torch.Tensor
+    first: torch.Tensor
+    second: torch.Tensor
+    vectors_A: torch.Tensor
+    targets: dict[str, torch.Tensor]
+
+
+@dataclass
+class PairFrames:
+    """Frames of one bead system with their directed pairs within the cutoff.
+
+    Attributes
+    ----------
+    bead_types: (n_beads,)
+    first, second, vectors_A: per frame (n_pairs,), (n_pairs,), (n_pairs, 3); kept in 32 bits, for a
+        thousand frames of a thousand beads are 60 million pairs.
+    targets: by name, arrays with the frames as first axis, in the order of the frames.
+    """
+
+    bead_types: np.ndarray
+    first: list[torch.Tensor] = field(default_factory=list)
+    second: list[torch.Tensor] = field(default_factory=list)
+    vectors_A: list[torch.Tensor] = field(default_factory=list)
+    targets: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def from_beads(cls, beads: BeadFile, indices: Sequence[int] | np.ndarray, cutoff_A: float) -> PairFrames:
+        """Neighbour lists of the given frames (increasing indices); the target ``F`` where there are forces."""
+        frames = cls(beads.topology.bead_types)
+        forces = []
+        indices = np.asarray(indices)
+        neighbours = NeighbourList(cutoff_A, skin_A=0.0)
+        for start in progress(range(0, len(indices), 32), -(-len(indices) // 32), "neighbour lists", "chunks"):
+            chunk = beads.frames(indices[start : start + 32])
+            for positions, cell in zip(chunk.positions_A, chunk.cells_A, strict=True):
+                first, second, vectors = neighbours.pairs(positions, cell)
+                frames.first.append(torch.as_tensor(first.astype(np.int32)))
+                frames.second.append(torch.as_tensor(second.astype(np.int32)))
+                frames.vectors_A.append(torch.as_tensor(vectors.astype(np.float32)))
+            if chunk.forces_kcal_mol_A is not None:
+                forces.append(chunk.forces_kcal_mol_A.astype(np.float32))
+        if forces:
+            frames.targets["F"] = torch.as_tensor(np.concatenate(forces))
+        return frames
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def batch(self, indices: Sequence[int], device: torch.device | str = "cpu") -> Batch:
+        """Frames of the given numbers as one batch on a device."""
+        n_beads = len(self.bead_types)
+        types = torch.as_tensor(self.bead_types + 1)
+        firsts, seconds = [], []
+        for number, index in enumerate(indices):
+            firsts.append(self.first[index].long() + number * n_beads)
+            seconds.append(self.second[index].long() + number * n_beads)
+        chosen = torch.as_tensor(np.asarray(indices, dtype=np.int64))
+        return Batch(
+            species=types.repeat(len(indices), 1).to(device),
+            first=torch.cat(firsts).to(device),
+            second=torch.cat(seconds).to(device),
+            vectors_A=torch.cat([self.vectors_A[index] for index in indices]).to(device),
+            targets={name: values[chosen].to(device) for name, values in self.targets.items()},
+        )
+
+    def batches(
+        self, order: Sequence[int] | np.ndarray, size: int, device: torch.device | str = "cpu"
+    ) -> Iterator[Batch]:
+        """Batches of ``size`` frames in the given order; the last may be smaller."""
+        for start in range(0, len(order), size):
+            yield self.batch(list(order[start : start + size]), device)

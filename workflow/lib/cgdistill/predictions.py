@@ -1,0 +1,129 @@
+"""Predictions of a model on all frames, their average over an ensemble, and their file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from .errors import InputError
+from .metrics import centre_per_type
+from .provenance import whole_file
+
+FORMAT = "cgdistill-predictions-1"
+_UNITS = {
+    "forces": "kcal/mol/A",
+    "epsilon": "kcal/mol",
+    "forces_spread": "kcal/mol/A",
+    "epsilon_spread": "kcal/mol",
+}
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions on every frame of a bead file.
+
+    Attributes
+    ----------
+    forces_kcal_mol_A: (n_frames, n_beads, 3), prior included.
+    epsilon_kcal_mol: (n_frames, n_beads) per-bead energies of the network, centred per bead type.
+    members: who was averaged (one name for a single model).
+    forces_spread_kcal_mol_A, epsilon_spread_kcal_mol:
+        standard deviation (n - 1) over the members; of an average alone.
+    """
+
+    forces_kcal_mol_A: np.ndarray
+    epsilon_kcal_mol: np.ndarray
+    members: tuple[str, ...]
+    forces_spread_kcal_mol_A: np.ndarray | None = None
+    epsilon_spread_kcal_mol: np.ndarray | None = None
+
+    @property
+    def energy_kcal_mol(self) -> np.ndarray:
+        """(n_frames,) system energy of the network: sum of the per-bead energies."""
+        energy: np.ndarray = self.epsilon_kcal_mol.sum(axis=1, dtype=np.float64)
+        return energy
+
+    def targets(self) -> dict[str, np.ndarray]:
+        """Training targets ``f``, ``E``, ``epsilon`` as float32."""
+        return {
+            "f": self.forces_kcal_mol_A.astype(np.float32),
+            "E": self.energy_kcal_mol.astype(np.float32),
+            "epsilon": self.epsilon_kcal_mol.astype(np.float32),
+        }
+
+
+def single_predictions(
+    name: str, forces_kcal_mol_A: np.ndarray, epsilon_kcal_mol: np.ndarray, bead_types: np.ndarray
+) -> Predictions:
+    """Predictions of one model, its per-bead energies centred per bead type over all frames."""
+    centred = centre_per_type(epsilon_kcal_mol, bead_types).astype(np.float32)
+    return Predictions(forces_kcal_mol_A, centred, (name,))
+
+
+def average_predictions(members: Sequence[Predictions], expected: Sequence[str]) -> Predictions:
+    """Mean and spread over exactly the expected members.
+
+    Raises
+    ------
+    InputError
+        A member is missing, extra or twice, or shapes differ.
+    """
+    names = [name for member in members for name in member.members]
+    if sorted(names) != sorted(expected) or len(set(names)) != len(names):
+        raise InputError("ensemble", "members", names, list(expected))
+    shapes = {member.forces_kcal_mol_A.shape for member in members}
+    if len(shapes) != 1:
+        raise InputError("ensemble", "shapes of the forces", sorted(shapes), "one shape")
+    forces = np.stack([member.forces_kcal_mol_A for member in members])
+    epsilon = np.stack([member.epsilon_kcal_mol for member in members])
+    ddof = 1 if len(members) > 1 else 0
+    return Predictions(
+        forces_kcal_mol_A=forces.mean(axis=0, dtype=np.float64).astype(np.float32),
+        epsilon_kcal_mol=epsilon.mean(axis=0, dtype=np.float64).astype(np.float32),
+        members=tuple(names),
+        forces_spread_kcal_mol_A=forces.std(axis=0, ddof=ddof, dtype=np.float64).astype(np.float32),
+        epsilon_spread_kcal_mol=epsilon.std(axis=0, ddof=ddof, dtype=np.float64).astype(np.float32),
+    )
+
+
+def write_predictions(path: str | Path, predictions: Predictions, provenance: Mapping[str, Any]) -> None:
+    """Write predictions as HDF5 with units and provenance."""
+    arrays = {
+        "forces": predictions.forces_kcal_mol_A,
+        "epsilon": predictions.epsilon_kcal_mol,
+        "forces_spread": predictions.forces_spread_kcal_mol_A,
+        "epsilon_spread": predictions.epsilon_spread_kcal_mol,
+    }
+    with whole_file(path) as partial, h5py.File(partial, "w") as file:
+        file.attrs["format"] = FORMAT
+        file.attrs["members"] = json.dumps(predictions.members)
+        file.attrs["provenance"] = json.dumps(dict(provenance))
+        for name, values in arrays.items():
+            if values is not None:
+                file.create_dataset(name, data=values.astype(np.float32)).attrs["unit"] = _UNITS[name]
+
+
+def read_predictions(path: str | Path) -> Predictions:
+    """Read predictions; format and units are checked."""
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise InputError(path, "file", error, f"an HDF5 file of format {FORMAT}") from None
+    with file:
+        if file.attrs.get("format") != FORMAT:
+            raise InputError(path, "attribute 'format'", file.attrs.get("format"), FORMAT)
+        arrays: dict[str, np.ndarray] = {}
+        for name in file:
+            if file[name].attrs.get("unit") != _UNITS.get(name):
+                raise InputError(path, f"unit of '{name}'", file[name].attrs.get("unit"), _UNITS.get(name))
+            arrays[name] = file[name][:]
+        members = tuple(json.loads(file.attrs["members"]))
+    return Predictions(
+        arrays["forces"], arrays["epsilon"], members, arrays.get("forces_spread"), arrays.get("epsilon_spread")
+    )
