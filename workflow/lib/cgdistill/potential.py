@@ -1,0 +1,58 @@
+"""What a potential is to the engines that move beads with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Energy and its derivatives for one configuration.
+
+    Attributes
+    ----------
+    energy_kcal_mol: total potential energy.
+    forces_kcal_mol_A: (n_beads, 3), minus the gradient of the energy.
+    virial_kcal_mol:
+        (6,) components xx, yy, zz, xy, xz, yz of the sum over beads of r_i f_i, or, for pairs counted
+        once, of r_ij f_ij with f_ij the force on i and r_ij = r_i - r_j; positive for repulsion. It is
+        minus the derivative of the energy by strain and adds (xx + yy + zz) / (3 V) to the pressure.
+    bead_energies_kcal_mol: (n_beads,), their sum is the energy.
+    """
+
+    energy_kcal_mol: float
+    forces_kcal_mol_A: np.ndarray
+    virial_kcal_mol: np.ndarray
+    bead_energies_kcal_mol: np.ndarray
+
+
+class Potential(Protocol):
+    """Anything that gives energy, forces and virial of beads in a periodic cell.
+
+    ``cutoff_A`` is the range of its interactions, ``type_names`` the bead types in the order of their
+    index.
+    """
+
+    @property
+    def cutoff_A(self) -> float:
+        """Range of the interactions, A."""
+        ...
+
+    @property
+    def type_names(self) -> tuple[str, ...]:
+        """Names of the bead types, in the order of their index."""
+        ...
+
+    def evaluate(self, positions_A: np.ndarray, cell_A: np.ndarray, bead_types: np.ndarray) -> Evaluation:
+        """Evaluate one configuration.
+
+        Parameters
+        ----------
+        positions_A: (n_beads, 3), not necessarily within the cell.
+        cell_A: (3, 3) cell vectors as rows.
+        bead_types: (n_beads,) index into ``type_names``.
+        """
+        ...
