@@ -1,0 +1,220 @@
+"""Config, mapping and students table: read, validated against closed schemas, cross-checked.
+
+Everything here runs before any job is planned, so it stays cheap: no torch, no MDAnalysis.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from .errors import InputError
+from .variants import Variant, check_variants
+
+
+def read_yaml(path: str | Path) -> Any:
+    """Contents of a YAML file.
+
+    Raises
+    ------
+    InputError
+        Missing, not UTF-8, or not YAML; the line is named.
+    """
+    try:
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise InputError(path, "file", error.strerror, "a readable YAML file") from None
+    except UnicodeDecodeError as error:
+        raise InputError(path, f"byte {error.start}", "text that is not UTF-8", "UTF-8") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}" if mark else "contents"
+        raise InputError(path, where, getattr(error, "problem", error), "valid YAML") from None
+
+
+def _where(error: ValidationError) -> str:
+    """Path of the faulty key: ``aa.system.molecules[0].count``."""
+    text = ""
+    for part in error.absolute_path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.lstrip(".") or "top level"
+
+
+def _found_and_expected(error: ValidationError) -> tuple[object, object]:
+    """What a user is told, by kind of fault."""
+    wanted: Any = error.validator_value
+    match error.validator:
+        case "additionalProperties":
+            known = sorted(error.schema.get("properties", {}))
+            unknown = sorted(set(error.instance) - set(known))
+            return f"unknown key {', '.join(map(repr, unknown))}", f"only {', '.join(known)}"
+        case "required":
+            missing = [key for key in wanted if key not in error.instance]
+            return f"no key {', '.join(map(repr, missing))}", "all required keys"
+        case "type":
+            return f"{error.instance!r} ({type(error.instance).__name__})", f"type {wanted}"
+        case "enum":
+            return repr(error.instance), f"one of {', '.join(map(str, wanted))}"
+        case "minimum":
+            return error.instance, f"at least {wanted}"
+        case "maximum":
+            return error.instance, f"at most {wanted}"
+        case "exclusiveMinimum":
+            return error.instance, f"more than {wanted}"
+        case "exclusiveMaximum":
+            return error.instance, f"less than {wanted}"
+        case "pattern":
+            return repr(error.instance), f"a name that matches {wanted}"
+        case _:
+            return error.message, f"{error.validator} {wanted}"
+
+
+def validate(data: Any, schema: Mapping[str, Any], source: str | Path, prefix: str = "") -> None:
+    """Check data against a closed JSON schema.
+
+    Raises
+    ------
+    InputError
+        Names the first faulty key, what was found there and what was expected.
+    """
+    faults = sorted(
+        Draft202012Validator(schema).iter_errors(data), key=lambda fault: list(map(str, fault.absolute_path))
+    )
+    if faults:
+        fault = faults[0]
+        # Of alternatives, the deepest fault is the one the user made.
+        while fault.validator in ("oneOf", "anyOf") and fault.context:
+            fault = max(fault.context, key=lambda part: len(part.absolute_path))
+        raise InputError(source, prefix + _where(fault), *_found_and_expected(fault))
+
+
+def read_students(path: str | Path, schema: Mapping[str, Any]) -> list[Variant]:
+    """Student variants from their table (tab-separated, one row per variant).
+
+    Raises
+    ------
+    InputError
+        Missing or unknown column, a value that does not fit, no weight above 0, or names that differ
+        in case only or not at all.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(path, "file", error.strerror, "a tab-separated table") from None
+    except UnicodeDecodeError as error:
+        raise InputError(path, f"byte {error.start}", "text that is not UTF-8", "UTF-8") from None
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    rows = list(csv.DictReader(lines, delimiter="\t"))
+    columns = list(schema["properties"])
+    header = lines[0].split("\t") if lines else []
+    if sorted(header) != sorted(columns):
+        raise InputError(path, "header", f"columns {header}", f"the columns {columns}, separated by tabs")
+    variants = []
+    for number, row in enumerate(rows, start=1):
+        where = f"row {number} ({row['name']})"
+        if None in row or None in row.values():
+            raise InputError(path, where, "another number of cells", f"{len(columns)} cells")
+        values: dict[str, Any] = dict(row)
+        for column in columns:
+            if column.startswith("w_"):
+                try:
+                    values[column] = float(row[column])
+                except ValueError:
+                    raise InputError(path, f"{where}.{column}", repr(row[column]), "a number") from None
+        validate(values, schema, path, f"{where}.")
+        variants.append(
+            Variant(
+                name=values["name"],
+                label=values["label"],
+                kind=values["teacher"],
+                weights={"F": values["w_F"], "f": values["w_f"], "E": values["w_E"], "epsilon": values["w_e"]},
+            )
+        )
+    check_variants(variants, path)
+    return variants
+
+
+def _peek_cell_A(topology: Path) -> tuple[float, float, float] | None:
+    """Cell edges of an orthorhombic ``.gro`` file, A, without reading its atoms; None for anything else."""
+    if topology.suffix != ".gro" or not topology.is_file():
+        return None
+    last = topology.read_text(encoding="utf-8", errors="replace").rstrip().rsplit("\n", 1)[-1].split()
+    try:
+        edges = [10.0 * float(word) for word in last]
+    except ValueError:
+        return None
+    return (edges[0], edges[1], edges[2]) if len(edges) == 3 else None
+
+
+def check_config(config: Mapping[str, Any], types: tuple[str, ...], variants: list[Variant]) -> None:
+    """Cross-checks that a schema cannot make.
+
+    Raises
+    ------
+    InputError
+        Fractions that do not sum to 1; distances in the wrong order or beyond half the cell; triplets
+        of unknown bead types; times that are not whole numbers of steps; the end of the annealing not
+        at the temperature of production; input files that do not exist.
+    """
+    del variants
+
+    def fail(key: str, found: object, expected: object) -> None:
+        raise InputError("config", key, found, expected)
+
+    split = config["split"]
+    total = split["train"] + split["valid"] + split["test"]
+    if abs(total - 1.0) > 1e-9:
+        fail("split", f"fractions that sum to {total:g}", "a sum of 1")
+    network = config["network"]
+    if not network["soft_min_A"] < network["soft_max_A"] <= network["cutoff_A"]:
+        found = f"{network['soft_min_A']}, {network['soft_max_A']}, {network['cutoff_A']}"
+        fail("network", f"soft_min_A, soft_max_A, cutoff_A = {found}", "increasing values")
+    for number, triplet in enumerate(config["structure"]["adf"]["triplets"]):
+        unknown = [name for name in triplet if name not in types]
+        if unknown:
+            fail(
+                f"structure.adf.triplets[{number}]",
+                ", ".join(unknown),
+                f"bead types of the mapping: {', '.join(types)}",
+            )
+    _check_times(config["simulation"], fail)
+    source = config["aa"]["source"]
+    if source == "files":
+        files = config["aa"]["files"]
+        paths = {"topology": files["topology"], "masses": files["masses"]}
+        paths |= {f"trajectory[{number}]": name for number, name in enumerate(files["trajectory"])}
+        for key, name in paths.items():
+            if name is not None and not Path(name).is_file():
+                fail(f"aa.files.{key}", f"no file {name}", "an existing file")
+        edges = _peek_cell_A(Path(files["topology"]))
+        where = files["topology"]
+    else:
+        edges = tuple(config["aa"]["system"]["cell_A"])  # type: ignore[assignment]
+        where = "aa.system.cell_A"
+    if edges:
+        half = min(edges) / 2
+        limits = {
+            "network.cutoff_A": network["cutoff_A"],
+            "structure.rdf.r_max_A": config["structure"]["rdf"]["r_max_A"],
+            "structure.adf.r_max_A": max(config["structure"]["adf"]["r_max_A"]),
+        }
+        for key, value in limits.items():
+            if value > half:
+                fail(key, f"{value:g} A", f"at most {half:.3f} A, half the cell of {where}")
+
+
+def _check_times(simulation: Mapping[str, Any], fail: Any) -> None:
+    """Every time of a simulation is a whole number of time steps."""
+    step_ps = simulation["timestep_fs"] / 1000.0
+    for key in ("equilibration_ps", "production_ps", "frame_every_ps", "thermo_every_ps"):
+        steps = simulation[key] / step_ps
+        if abs(steps - round(steps)) > 1e-6 * max(steps, 1.0):
+            fail(f"simulation.{key}", f"{simulation[key]:g} ps", f"a multiple of the time step, {step_ps:g} ps")
+    if simulation["frame_every_ps"] > simulation["production_ps"]:
+        fail("simulation.frame_every_ps", f"{simulation['frame_every_ps']:g} ps", "at most simulation.production_ps")

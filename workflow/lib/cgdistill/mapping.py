@@ -1,0 +1,322 @@
+"""Mapping of atoms to beads: the mapping file, and the bead trajectory that it makes.
+
+For bead I of atoms i (Olowookere et al., arXiv 2510.26650; Shinkle et al., JCTC 2024, eq. 1-6)::
+
+    M_I = sum m_i,    R_I = sum m_i r_i / M_I,    F_I = sum f_i
+
+with the residue made whole across the periodic boundary first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from MDAnalysis.lib.distances import minimize_vectors
+from MDAnalysis.lib.mdamath import triclinic_box
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import breadth_first_order
+
+from .atoms import AtomFrame, AtomTopology, read_frames
+from .beads import BeadFrames, BeadTopology, BeadWriter
+from .console import Progress, log
+from .errors import InputError
+
+
+@dataclass(frozen=True)
+class BeadRule:
+    """One bead of a residue: its name, its type and its atoms.
+
+    ``atoms`` is ``all`` or a list of atom names; ``select`` is an MDAnalysis selection within the residue.
+    """
+
+    name: str
+    type: str
+    atoms: str | tuple[str, ...] | None
+    select: str | None
+
+
+@dataclass(frozen=True)
+class MappingRules:
+    """A mapping file.
+
+    Attributes
+    ----------
+    types: bead types in order.
+    residues: rules by residue name.
+    unmapped: atom names by residue name that belong to no bead on purpose.
+    source: the file, for errors.
+    """
+
+    types: tuple[str, ...]
+    residues: dict[str, tuple[BeadRule, ...]]
+    unmapped: dict[str, frozenset[str]]
+    source: str
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], source: str | Path) -> MappingRules:
+        """Rules from the contents of a mapping file that has passed its schema.
+
+        Raises
+        ------
+        InputError
+            A bead of a type that is not listed, a listed type without a bead, a name used twice.
+        """
+        residues: dict[str, tuple[BeadRule, ...]] = {}
+        for residue, entry in data["residues"].items():
+            rules = []
+            for bead in entry["beads"]:
+                atoms = bead.get("atoms")
+                rules.append(
+                    BeadRule(
+                        name=bead["name"],
+                        type=bead.get("type", bead["name"]),
+                        atoms=tuple(atoms) if isinstance(atoms, list) else atoms,
+                        select=bead.get("select"),
+                    )
+                )
+            names = [rule.name for rule in rules]
+            if len(set(names)) != len(names):
+                raise InputError(source, f"residues.{residue}.beads", f"names {names}", "names that differ")
+            residues[residue] = tuple(rules)
+        types = tuple(data["types"])
+        used = {rule.type for rules in residues.values() for rule in rules}
+        if used != set(types):
+            raise InputError(source, "types", list(types), f"the types of the beads: {sorted(used)}")
+        unmapped = {name: frozenset(entry.get("unmapped", ())) for name, entry in data["residues"].items()}
+        return cls(types, residues, unmapped, str(source))
+
+
+class Mapper:
+    """Map frames of one all-atom system to beads.
+
+    Parameters
+    ----------
+    rules, topology:
+        Every residue of the topology has a rule, every atom of it belongs to one bead or is listed as
+        unmapped.
+
+    Raises
+    ------
+    InputError
+        Otherwise; residue and atom are named.
+    """
+
+    def __init__(self, rules: MappingRules, topology: AtomTopology) -> None:
+        self.rules, self.atoms = rules, topology
+        atom_beads = np.full(topology.n_atoms, -1, dtype=np.int64)
+        kinds: list[int] = []
+        names: list[str] = []
+        residues: list[int] = []
+        starts = np.flatnonzero(np.diff(topology.residues, prepend=-1))
+        plans: dict[tuple[str, ...], list[tuple[BeadRule, np.ndarray]]] = {}
+        for start, end in zip(starts, [*starts[1:], topology.n_atoms], strict=True):
+            members = np.arange(start, end)
+            residue = str(topology.residue_names[start])
+            # Residues of equal name and atoms share their plan: selections are slow.
+            key = (residue, *topology.names[members])
+            if key not in plans:
+                plans[key] = self._plan(residue, members)
+            for rule, offsets in plans[key]:
+                atom_beads[start + offsets] = len(kinds)
+                kinds.append(rules.types.index(rule.type))
+                names.append(rule.name)
+                residues.append(int(topology.residues[start]))
+        absent = [name for index, name in enumerate(rules.types) if index not in kinds]
+        if absent:
+            raise InputError(rules.source, "types", f"no bead of type {', '.join(absent)} in the data", "beads of each")
+        mapped = np.flatnonzero(atom_beads >= 0)
+        shape = (len(kinds), topology.n_atoms)
+        mass = topology.masses_g_mol
+        bead_mass = np.bincount(atom_beads[mapped], mass[mapped], minlength=len(kinds))
+        weights = mass[mapped] / bead_mass[atom_beads[mapped]]
+        self._centre = csr_matrix((weights, (atom_beads[mapped], mapped)), shape=shape)
+        self._sum = csr_matrix((np.ones(len(mapped)), (atom_beads[mapped], mapped)), shape=shape)
+        self.topology = BeadTopology(
+            type_names=rules.types,
+            bead_types=np.array(kinds),
+            bead_names=tuple(names),
+            masses_g_mol=bead_mass,
+            residues=np.array(residues),
+            atom_beads=atom_beads,
+        )
+        self._levels = _placement_order(topology)
+        self._has_bonds = len(topology.bonds) > 0
+
+    def _plan(self, residue: str, members: np.ndarray) -> list[tuple[BeadRule, np.ndarray]]:
+        """Beads of one residue with the offsets of their atoms from its first atom."""
+        rules, names = self.rules, self.atoms.names[members]
+        if residue not in rules.residues:
+            raise InputError(
+                rules.source, "residues", f"no entry for residue {residue}", f"{sorted(rules.residues)} plus it"
+            )
+        owner = np.full(len(members), -1)
+        plan = []
+        for index, rule in enumerate(rules.residues[residue]):
+            where = f"residues.{residue}.beads[{index}] ({rule.name})"
+            offsets = self._offsets(rule, members, names, where)
+            twice = offsets[owner[offsets] >= 0]
+            if len(twice):
+                raise InputError(rules.source, where, f"atom {names[twice[0]]} again", "each atom in one bead")
+            owner[offsets] = index
+            plan.append((rule, offsets))
+        left = [name for name in names[owner < 0] if name not in rules.unmapped[residue]]
+        if left:
+            found = f"atoms in no bead: {', '.join(map(str, left[:6]))}"
+            raise InputError(rules.source, f"residues.{residue}", found, "all atoms in beads or under 'unmapped'")
+        return plan
+
+    def _offsets(self, rule: BeadRule, members: np.ndarray, names: np.ndarray, where: str) -> np.ndarray:
+        if rule.select is not None:
+            try:
+                chosen = self.atoms.universe.atoms[members].select_atoms(rule.select).indices - members[0]
+            except Exception as error:  # MDAnalysis raises many kinds
+                raise InputError(self.rules.source, f"{where}.select", error, "an MDAnalysis selection") from None
+        elif rule.atoms == "all":
+            chosen = np.arange(len(members))
+        else:
+            wanted = set(rule.atoms or ())
+            missing = wanted - set(names)
+            if missing:
+                raise InputError(
+                    self.rules.source, f"{where}.atoms", f"unknown {sorted(missing)}", f"of {sorted(set(names))}"
+                )
+            chosen = np.flatnonzero([name in wanted for name in names])
+        if len(chosen) == 0:
+            raise InputError(self.rules.source, where, "no atom", "at least one atom")
+        return np.asarray(chosen)
+
+    def whole(self, positions_A: np.ndarray, cell_A: np.ndarray) -> np.ndarray:
+        """Positions (n_atoms, 3) with every residue made whole, along its bonds where they are known."""
+        whole = np.array(positions_A, dtype=np.float64)
+        box = triclinic_box(*cell_A)
+        for atoms, parents in self._levels:
+            vectors = whole[atoms] - whole[parents]
+            whole[atoms] = whole[parents] + minimize_vectors(vectors, box)
+        if not self._has_bonds:
+            self._check_size(whole, cell_A)
+        return whole
+
+    def _check_size(self, whole_A: np.ndarray, cell_A: np.ndarray) -> None:
+        """Without bonds a residue is whole only while it reaches less than half the cell from its first atom."""
+        width_A = cell_widths_A(cell_A).min()
+        for atoms, parents in self._levels:
+            reach_A = np.linalg.norm(whole_A[atoms] - whole_A[parents], axis=1)
+            if len(reach_A) and reach_A.max() > 0.45 * width_A:
+                atom = int(atoms[reach_A.argmax()])
+                raise InputError(
+                    "topology",
+                    f"residue of atom {atom + 1} ({self.atoms.residue_names[atom]})",
+                    f"reach of {reach_A.max():.1f} A without bonds",
+                    f"under {0.45 * width_A:.1f} A, or a topology with bonds (.tpr, .top)",
+                )
+
+    def map_frame(self, frame: AtomFrame) -> tuple[np.ndarray, np.ndarray]:
+        """Positions, A, and forces, kcal/mol/A, of the beads, each (n_beads, 3)."""
+        whole = self.whole(frame.positions_A, frame.cell_A)
+        return self._centre @ whole, self._sum @ frame.forces_kcal_mol_A
+
+
+def cell_widths_A(cell_A: np.ndarray) -> np.ndarray:
+    """(3,) perpendicular widths of a cell (3, 3), A: volume over the area of each pair of faces."""
+    cross = np.cross(np.roll(cell_A, -1, axis=0), np.roll(cell_A, -2, axis=0))
+    widths: np.ndarray = abs(np.linalg.det(cell_A)) / np.linalg.norm(cross, axis=1)
+    return widths
+
+
+def _placement_order(topology: AtomTopology) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Levels of (atoms, parents): an atom is placed by its minimum image to a parent placed before.
+
+    Parents are bonded neighbours where the topology has bonds, else the first atom of the residue.
+    """
+    n = topology.n_atoms
+    first = np.flatnonzero(np.diff(topology.residues, prepend=-1))
+    root = first[np.cumsum(np.diff(topology.residues, prepend=-1) != 0) - 1]
+    atoms = np.arange(n)
+    if len(topology.bonds) == 0:
+        others = atoms[atoms != root]
+        return [(others, root[others])]
+    same = topology.residues[topology.bonds[:, 0]] == topology.residues[topology.bonds[:, 1]]
+    bonds = topology.bonds[same]
+    graph = csr_matrix((np.ones(len(bonds)), (bonds[:, 0], bonds[:, 1])), shape=(n, n))
+    # A virtual atom joined to the first atom of each residue makes one search over all of them.
+    hub = csr_matrix((np.ones(len(first)), (np.full(len(first), n), first)), shape=(n + 1, n + 1))
+    graph.resize((n + 1, n + 1))
+    order, parents = breadth_first_order(graph + hub, n, directed=False, return_predecessors=True)
+    depth = np.zeros(n + 1, dtype=int)
+    for atom in order[1:]:
+        depth[atom] = depth[parents[atom]] + 1
+    # Atoms without a path of bonds (ions of several atoms, virtual sites) follow the first of their residue.
+    lost = (depth[:n] == 0) & (atoms != root)
+    parents[:n][lost] = root[lost]
+    depth[:n][lost] = 2
+    return [(level, parents[level]) for d in range(2, depth.max() + 1) if len(level := np.flatnonzero(depth[:n] == d))]
+
+
+def map_trajectory(
+    path: str | Path,
+    mapper: Mapper,
+    trajectories: Sequence[str | Path],
+    provenance: Mapping[str, Any],
+    start_ps: float = 0.0,
+    stride: int = 1,
+    max_frames: int | None = None,
+    dump_units: str | None = None,
+    min_width_A: float = 0.0,
+    expected_frames: int | None = None,
+    chunk: int = 16,
+) -> int:
+    """Map a trajectory and write the bead file; returns the number of frames written.
+
+    Parameters
+    ----------
+    start_ps, stride, max_frames:
+        Discard what lies before ``start_ps``, then keep every ``stride``-th frame, at most ``max_frames``.
+    min_width_A:
+        Smallest perpendicular width that the cell must have (twice the largest distance analysed).
+
+    Raises
+    ------
+    InputError
+        See `atoms.read_frames`; also a cell that is too small or no frame left.
+    """
+    written = 0
+    bar = Progress(expected_frames or 0, "mapping", "frames")
+    buffer: list[tuple[np.ndarray, np.ndarray, np.ndarray, float]] = []
+    with BeadWriter(path, mapper.topology, provenance) as writer:
+
+        def flush() -> None:
+            if buffer:
+                arrays = [np.array(column) for column in zip(*buffer, strict=True)]
+                writer.append(BeadFrames(arrays[0], arrays[1], arrays[2], arrays[3]))
+                buffer.clear()
+
+        kept = -1
+        for number, frame in enumerate(read_frames(mapper.atoms, trajectories, dump_units)):
+            bar.update()
+            if frame.time_ps < start_ps:
+                continue
+            kept += 1
+            if kept % stride:
+                continue
+            width_A = cell_widths_A(frame.cell_A).min()
+            if width_A < min_width_A:
+                raise InputError(
+                    trajectories[0], f"cell of frame {number}", f"width {width_A:.2f} A", f"at least {min_width_A:g} A"
+                )
+            positions, forces = mapper.map_frame(frame)
+            buffer.append((positions, forces, frame.cell_A, frame.time_ps))
+            written += 1
+            if len(buffer) == chunk:
+                flush()
+            if max_frames is not None and written == max_frames:
+                break
+        flush()
+    bar.close()
+    if written == 0:
+        raise InputError(trajectories[0], "frames", f"none at or after {start_ps} ps", "at least one")
+    log.info("mapped %d frames of %d atoms to %d beads", written, mapper.atoms.n_atoms, mapper.topology.n_beads)
+    return written
