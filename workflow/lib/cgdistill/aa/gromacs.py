@@ -1,0 +1,341 @@
+"""GROMACS as the all-atom engine: minimise, equilibrate, produce, forces of one configuration.
+
+Each stage works in its own checkpoint folder. A stage that was stopped (Ctrl-C, time limit) leaves
+GROMACS' checkpoint there and goes on from it when called again with the same input.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import pandas as pd
+
+from ..console import Progress, log
+from ..errors import InputError
+from ..provenance import whole_file
+from ..units import ANGSTROM_PER_NM, FS_PER_PS, KJ_PER_KCAL
+from .gro import read_gro, write_gro
+from .protocol import ProtocolSpec
+from .stage import (
+    StageInput,
+    check_cutoff,
+    require_velocities,
+    short_stamp,
+    stage_folder,
+    stopping_cleanly,
+    write_thermo,
+)
+from .system import require_program
+from .trr import join_frames, read_forces
+
+#: Minutes between GROMACS' checkpoints.
+_CHECKPOINT_MINUTES = 2
+_STOP_WAIT_S = 120
+#: Steepest descent ends when no force exceeds this, kJ/mol/nm.
+_MINIMISED_FORCE = 500.0
+_PME_SPACING_nm = 0.15
+_THERMO_PS = 0.2
+
+
+def version() -> str:
+    """Version of the GROMACS found on PATH."""
+    done = subprocess.run([require_program("gmx"), "--version"], capture_output=True, text=True, check=False)
+    match = re.search(r"GROMACS version:\s*(\S+)", done.stdout)
+    return match[1] if match else "unknown"
+
+
+def mdp(stage: str, protocol: ProtocolSpec, seed: int) -> dict[str, str]:
+    """GROMACS parameters of a stage (``minimise``, ``equilibrate``, ``produce`` or ``forces``)."""
+    options = {
+        "cutoff-scheme": "Verlet",
+        "nstlist": "10",
+        "pbc": "xyz",
+        "coulombtype": "PME",
+        "rcoulomb": f"{protocol.cutoff_A / ANGSTROM_PER_NM:g}",
+        "coulomb-modifier": "None",
+        "vdwtype": "Cut-off",
+        "rvdw": f"{protocol.cutoff_A / ANGSTROM_PER_NM:g}",
+        "vdw-modifier": "None",
+        "DispCorr": "EnerPres" if protocol.dispersion_correction else "no",
+        # The order that OpenMM uses, so that both engines have the same mesh error.
+        "fourierspacing": f"{_PME_SPACING_nm}",
+        "pme-order": "5",
+        "ewald-rtol": "1e-5",
+        "constraints": "h-bonds" if protocol.constraints == "hydrogen-bonds" else "none",
+    }
+    if stage == "minimise":
+        return options | {
+            "integrator": "steep",
+            "nsteps": str(protocol.minimise_steps),
+            "emtol": f"{_MINIMISED_FORCE:g}",
+            "emstep": "0.01",
+            "constraints": "none",
+        }
+    options |= {
+        "integrator": "md",
+        "dt": f"{protocol.timestep_fs / FS_PER_PS:g}",
+        "constraint-algorithm": "lincs",
+        "lincs-order": "4",
+        "lincs-iter": "2",
+        "comm-mode": "Linear",
+        "nstcomm": "100",
+        "nstcalcenergy": "100",
+        "nstenergy": "100",
+        "nstlog": "5000",
+        "nstvout": "0",
+        "ld-seed": str(seed),
+    }
+    if stage == "forces":
+        # No step is made; the short dt only keeps grompp from judging unconstrained bonds by it.
+        single = {"dt": "0.0005", "nsteps": "0", "continuation": "yes"}
+        return options | single | {"nstxout": "1", "nstfout": "1", "nstenergy": "1", "nstcalcenergy": "1"}
+    thermostat = {"tc-grps": "System", "tau-t": f"{protocol.thermostat_time_ps:g}"}
+    if stage == "equilibrate":
+        return (
+            options
+            | thermostat
+            | {
+                "nsteps": str(protocol.equilibration_steps),
+                "tcoupl": "v-rescale",
+                "ref-t": f"{protocol.anneal[0][1]:g}",
+                "annealing": "single",
+                "annealing-npoints": str(len(protocol.anneal)),
+                "annealing-time": " ".join(f"{time:g}" for time, _ in protocol.anneal),
+                "annealing-temp": " ".join(f"{kelvin:g}" for _, kelvin in protocol.anneal),
+                "gen-vel": "yes",
+                "gen-temp": f"{protocol.anneal[0][1]:g}",
+                "gen-seed": str(seed),
+                "continuation": "no",
+            }
+        )
+    steps = max(round(_THERMO_PS * FS_PER_PS / protocol.timestep_fs), 1)
+    return (
+        options
+        | thermostat
+        | {
+            "nsteps": str(protocol.production_steps),
+            "tcoupl": protocol.thermostat,
+            "ref-t": f"{protocol.temperature_K:g}",
+            "gen-vel": "no",
+            "continuation": "no",
+            "nstxout": str(protocol.frame_steps),
+            "nstfout": str(protocol.frame_steps),
+            "nstcalcenergy": str(steps),
+            "nstenergy": str(steps),
+        }
+    )
+
+
+def minimise(job: StageInput, output: Path) -> None:
+    """Minimise the energy by steepest descent; write ``output`` (.gro).
+
+    Raises
+    ------
+    InputError
+        GROMACS is missing, the cutoff does not fit the cell, or GROMACS refuses the input.
+    RuntimeError
+        The energy did not become finite.
+    """
+    check_cutoff(job)
+    folder = _run("minimise", job, job.protocol.minimise_steps)
+    text = (folder / "run.log").read_text(encoding="utf-8", errors="replace")
+    energies = re.findall(r"^Potential Energy\s*=\s*(\S+)", text, re.MULTILINE)
+    if not energies or not np.isfinite(float(energies[-1])):
+        raise RuntimeError(f"minimisation ended with potential energy {energies[-1:]}; see {folder / 'run.log'}")
+    log.info("minimised to %.1f kcal/mol", float(energies[-1]) / KJ_PER_KCAL)
+    structure = read_gro(folder / "run.gro")
+    write_gro(output, structure.retitled(short_stamp("minimised", "minimise", job)))
+
+
+def equilibrate(job: StageInput, output: Path) -> None:
+    """Run the annealing schedule with v-rescale; write ``output`` (.gro with velocities).
+
+    Raises
+    ------
+    InputError
+        See `minimise`.
+    """
+    check_cutoff(job)
+    folder = _run("equilibrate", job, job.protocol.equilibration_steps)
+    structure = read_gro(folder / "run.gro")
+    write_gro(output, structure.retitled(short_stamp("equilibrated", "equilibrate", job)))
+
+
+def produce(job: StageInput, trajectory: Path, structure: Path, thermo: Path) -> None:
+    """Production at constant volume and temperature.
+
+    Parameters
+    ----------
+    trajectory:
+        Written: .trr with positions and forces, a frame every ``frame_every_ps`` from 0 on.
+    structure:
+        Written: .gro, names and cell of the trajectory (its start).
+    thermo:
+        Written: time_ps, potential_energy_kcal_mol, temperature_K as CSV.
+
+    Raises
+    ------
+    InputError
+        See `minimise`; the start structure holds no velocities.
+    RuntimeError
+        The trajectory lacks frames or holds values that are not finite.
+    """
+    start = check_cutoff(job)
+    require_velocities(job)
+    folder = _run("produce", job, job.protocol.production_steps)
+    join_frames([folder / "run.trr"], trajectory, job.protocol)
+    write_gro(structure, start.retitled(short_stamp("start of production", "produce", job)))
+    table = _energies(folder)
+    write_thermo(thermo, table, job, "gromacs", {"gromacs": version()}, _wall_s(folder, job))
+
+
+def engine_forces(job: StageInput) -> tuple[float, np.ndarray]:
+    """Potential energy, kcal/mol, and forces, kcal/mol/A, (n_atoms, 3) of the configuration in ``job``.
+
+    Forces of constraints are not part of them; a constrained bond has no harmonic force.
+
+    Raises
+    ------
+    InputError
+        See `minimise`.
+    """
+    check_cutoff(job)
+    folder = _run("forces", job, 0)
+    forces = read_forces(folder / "run.trr")
+    return float(_energies(folder)["potential_energy_kcal_mol"].iloc[0]), forces
+
+
+def _environment(threads: int) -> dict[str, str]:
+    return {**os.environ, "GMX_MAXBACKUP": "-1", "OMP_NUM_THREADS": str(threads)}
+
+
+def _run(stage: str, job: StageInput, n_steps: int) -> Path:
+    """Folder of a finished stage; starts it, goes on with it, or finds it done."""
+    program = require_program("gmx")
+    options = mdp(stage, job.protocol, job.seed)
+    folder = stage_folder("gromacs", stage, job, options)
+    if (folder / "run.gro").is_file():
+        log.info("%s: already finished in %s", stage, folder)
+        return folder
+    if not (folder / "run.tpr").is_file():
+        _grompp(program, stage, job, folder, options)
+    command = [program, "mdrun", "-deffnm", "run", "-v", "-stepout", "100", "-cpt", str(_CHECKPOINT_MINUTES)]
+    command += ["-ntmpi", "1", "-ntomp", str(job.threads), "-pin", "off", "-notunepme", "-nb", "auto"]
+    if (folder / "run.cpt").is_file():
+        log.info("%s: going on from the checkpoint in %s", stage, folder)
+        command += ["-cpi", "run.cpt"]
+    _mdrun(command, folder, job.threads, stage, n_steps)
+    if not (folder / "run.gro").is_file():
+        raise RuntimeError(f"mdrun ended without a structure; see {folder / 'run.log'}")
+    return folder
+
+
+def _grompp(program: str, stage: str, job: StageInput, folder: Path, options: Mapping[str, str]) -> None:
+    """Write run.tpr, whole or not at all."""
+    text = "".join(f"{key} = {value}\n" for key, value in options.items())
+    (folder / "run.mdp").write_text(text, encoding="utf-8")
+    with whole_file((folder / "run.tpr").resolve()) as partial:
+        command = [program, "grompp", "-f", "run.mdp", "-po", "run.full.mdp", "-o", partial.name]
+        command += ["-p", str(job.topology.resolve()), "-c", str(job.structure.resolve())]
+        done = subprocess.run(
+            command, cwd=folder, env=_environment(1), capture_output=True, text=True, check=False, errors="replace"
+        )
+        (folder / "grompp.log").write_text(done.stdout + done.stderr, encoding="utf-8")
+        if done.returncode != 0:
+            found = _complaint(done.stderr)
+            raise InputError(job.topology, f"gmx grompp ({stage})", found, f"no error; see {folder / 'grompp.log'}")
+
+
+def _complaint(text: str) -> str:
+    """The lines of GROMACS' output that say what is wrong."""
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
+        if re.match(r"\s*(Fatal error|ERROR|Error in user input|WARNING|Inconsistency)", line):
+            return " ".join(part.strip() for part in lines[number : number + 4])
+    return lines[-1] if lines else "no output"
+
+
+def _mdrun(command: list[str], folder: Path, threads: int, stage: str, n_steps: int) -> None:
+    """Run mdrun with progress; on Ctrl-C or SIGTERM let it write its checkpoint first.
+
+    mdrun runs in its own session, since a signal that reaches it twice makes it give up at once.
+    """
+    bar = Progress(n_steps, stage, "steps")
+    with stopping_cleanly():
+        process = subprocess.Popen(
+            command, cwd=folder, env=_environment(threads), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            start_new_session=True,
+        )  # fmt: skip
+        tail: list[str] = []
+        try:
+            assert process.stderr is not None
+            for line in _lines(process.stderr):
+                tail = [*tail[-40:], line]
+                if match := re.match(r"(?:imb .*?)?step\s*=?\s*(\d+)", line, re.IGNORECASE):
+                    bar.update(max(int(match[1]) - bar.done, 0))
+            process.wait()
+        except KeyboardInterrupt:
+            log.warning("%s: stopping; GROMACS writes its checkpoint to %s", stage, folder)
+            process.terminate()
+            try:
+                process.wait(_STOP_WAIT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            raise
+        finally:
+            bar.close()
+    if process.returncode != 0:
+        (folder / "mdrun.err").write_text("\n".join(tail) + "\n", encoding="utf-8")
+        raise RuntimeError(f"mdrun failed: {_complaint(chr(10).join(tail))}; see {folder / 'run.log'}")
+
+
+def _lines(stream: IO[bytes]) -> Iterator[str]:
+    """Lines ended by newline or by carriage return (GROMACS' step counter)."""
+    rest = b""
+    read = getattr(stream, "read1", stream.read)
+    while chunk := read(4096):
+        *whole, rest = re.split(rb"[\r\n]+", rest + chunk)
+        for line in whole:
+            yield line.decode(errors="replace").strip()
+    if rest:
+        yield rest.decode(errors="replace").strip()
+
+
+def _energies(folder: Path) -> pd.DataFrame:
+    """Potential energy and temperature over time from run.edr."""
+    terms: Mapping[str, str] = {"Potential": "potential_energy_kcal_mol", "Temperature": "temperature_K"}
+    done = subprocess.run(
+        [require_program("gmx"), "energy", "-f", "run.edr", "-o", "energy.xvg", "-dp"],
+        input="\n".join(terms) + "\n\n", cwd=folder, env=_environment(1), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise RuntimeError(f"gmx energy failed: {_complaint(done.stderr)}")
+    rows = [line for line in (folder / "energy.xvg").read_bytes().splitlines() if line[:1] not in (b"@", b"#", b"&")]
+    values = np.loadtxt(BytesIO(b"\n".join(rows)), ndmin=2)
+    table = pd.DataFrame({"time_ps": values[:, 0], "potential_energy_kcal_mol": values[:, 1] / KJ_PER_KCAL})
+    table["temperature_K"] = values[:, 2]
+    return table
+
+
+def _wall_s(folder: Path, job: StageInput) -> float:
+    """Wall time, s, that the whole production takes at the speed of its last piece."""
+    text = (folder / "run.log").read_text(encoding="utf-8", errors="replace")
+    speeds = re.findall(r"^Performance:\s+(\S+)", text, re.MULTILINE)
+    if not speeds or float(speeds[-1]) <= 0:
+        return float("nan")
+    total_ns = job.protocol.production_steps * job.protocol.timestep_fs * 1e-6
+    return total_ns / float(speeds[-1]) * 86400
+
+
+def clean(folder: Path) -> None:
+    """Remove a stage's work files."""
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,258 @@
+"""OpenMM as the all-atom engine, from the same topology and with the same products as GROMACS.
+
+A stage keeps its state as XML in its checkpoint folder, at least every two minutes, and goes on from
+it when called again with the same input; a production keeps finished pieces of trajectory there too.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import openmm as mm
+import pandas as pd
+from openmm import unit
+
+from ..console import Progress, log
+from ..errors import InputError
+from ..provenance import whole_file
+from ..seeds import derive
+from ..units import ANGSTROM_PER_NM, FS_PER_PS, KJ_PER_KCAL, BOLTZMANN_kcal_mol_K
+from .gro import Structure, write_gro
+from .openmm_system import MESH, create_system
+from .stage import StageInput, check_cutoff, require_velocities, short_stamp, stage_folder, write_thermo
+from .trr import FrameWriter, join_frames
+
+_CHECKPOINT_S = 120.0
+#: Minimisation ends when the root mean square force is below this, kJ/mol/nm.
+_MINIMISED_FORCE = 100.0
+_MINIMISE_PIECES = 20
+#: The temperature of the annealing schedule is renewed this often.
+_ANNEAL_STEP_PS = 0.5
+_NM_PS_PER_A_FS = FS_PER_PS / ANGSTROM_PER_NM
+PLATFORMS = ("CPU", "CUDA", "OpenCL", "HIP", "Reference")
+
+
+def minimise(job: StageInput, output: Path) -> None:
+    """Minimise the energy (L-BFGS); write ``output`` (.gro).
+
+    Raises
+    ------
+    InputError
+        The platform is not available, the cutoff does not fit the cell, or the topology cannot be used.
+    RuntimeError
+        The energy did not become finite.
+    """
+    start = check_cutoff(job)
+    context, _ = _context(job, start, mm.VerletIntegrator(0.001), constraints="none")
+    pieces = min(_MINIMISE_PIECES, job.protocol.minimise_steps)
+    bar = Progress(pieces, "minimise", "pieces")
+    for _ in range(pieces):
+        mm.LocalEnergyMinimizer.minimize(context, _MINIMISED_FORCE, -(-job.protocol.minimise_steps // pieces))
+        bar.update()
+    bar.close()
+    energy = context.getState(energy=True).getPotentialEnergy().value_in_unit(unit.kilocalorie_per_mole)
+    if not math.isfinite(energy):
+        raise RuntimeError(f"minimisation ended with potential energy {energy} kcal/mol")
+    log.info("minimised to %.1f kcal/mol", energy)
+    write_gro(output, _structure(context, start, short_stamp("minimised", "minimise", job), velocities=False))
+
+
+def equilibrate(job: StageInput, output: Path) -> None:
+    """Run the annealing schedule with Langevin dynamics; write ``output`` (.gro with velocities).
+
+    Raises
+    ------
+    InputError
+        See `minimise`.
+    """
+    start, protocol = check_cutoff(job), job.protocol
+    folder = stage_folder("openmm", "equilibrate", job, MESH)
+    friction = 1.0 / protocol.thermostat_time_ps
+    integrator = mm.LangevinMiddleIntegrator(protocol.anneal[0][1], friction, protocol.timestep_fs / FS_PER_PS)
+    context, done = _context(job, start, integrator, state=folder / "state.xml")
+    if done == 0:
+        context.setVelocitiesToTemperature(protocol.anneal[0][1], job.seed)
+    chunk = max(round(_ANNEAL_STEP_PS * FS_PER_PS / protocol.timestep_fs), 1)
+
+    def before(step: int) -> None:
+        integrator.setTemperature(protocol.temperature_at((step + chunk / 2) * protocol.timestep_fs / FS_PER_PS))
+
+    _advance(context, protocol.equilibration_steps, chunk, "equilibrate", folder / "state.xml", before)
+    write_gro(output, _structure(context, start, short_stamp("equilibrated", "equilibrate", job)))
+
+
+def produce(job: StageInput, trajectory: Path, structure: Path, thermo: Path) -> None:
+    """Production at constant volume and temperature with a Nose-Hoover chain.
+
+    The chain's frequency is 2 pi / ``thermostat_time_ps``, so that the time means the same period as in
+    GROMACS. Arguments as in `cgdistill.aa.gromacs.produce`.
+
+    Raises
+    ------
+    InputError
+        See `minimise`; the start structure holds no velocities; the thermostat is not nose-hoover.
+    RuntimeError
+        The trajectory lacks frames or holds values that are not finite.
+    """
+    start, protocol = check_cutoff(job), job.protocol
+    if protocol.thermostat != "nose-hoover":
+        raise InputError(
+            "config", "aa.protocol.thermostat", protocol.thermostat, "nose-hoover with OpenMM (or source: gromacs)"
+        )
+    require_velocities(job)
+    folder = stage_folder("openmm", "produce", job, MESH)
+    frequency = 2 * math.pi / protocol.thermostat_time_ps
+    integrator = mm.NoseHooverIntegrator(protocol.temperature_K, frequency, protocol.timestep_fs / FS_PER_PS)
+    context, done = _context(job, start, integrator, state=folder / "state.xml")
+    if done == 0:
+        context.applyConstraints(1e-6)
+        context.applyVelocityConstraints(1e-6)
+    clock, steps = time.perf_counter(), protocol.production_steps - done
+    _record(context, job, start, folder, done // protocol.frame_steps)
+    wall_s = time.perf_counter() - clock
+    pieces = sorted(folder.glob("piece-*.trr"))
+    join_frames(pieces, trajectory, protocol)
+    write_gro(structure, start.retitled(short_stamp("start of production", "produce", job)))
+    table = pd.concat([pd.read_csv(piece.with_suffix(".csv")) for piece in pieces], ignore_index=True)
+    per_step = wall_s / steps if steps else float("nan")
+    total_s = per_step * protocol.production_steps
+    write_thermo(thermo, table, job, "openmm", {"openmm": mm.__version__}, total_s)
+
+
+def engine_forces(job: StageInput) -> tuple[float, np.ndarray]:
+    """Potential energy, kcal/mol, and forces, kcal/mol/A, (n_atoms, 3) of the configuration in ``job``.
+
+    Forces of constraints are not part of them; a constrained bond has no harmonic force.
+
+    Raises
+    ------
+    InputError
+        See `minimise`.
+    """
+    context, _ = _context(job, check_cutoff(job), mm.VerletIntegrator(0.001))
+    state = context.getState(energy=True, forces=True)
+    return state.getPotentialEnergy().value_in_unit(unit.kilocalorie_per_mole), _forces(state)
+
+
+def _forces(state: mm.State) -> np.ndarray:
+    forces: np.ndarray = state.getForces(asNumpy=True).value_in_unit(unit.kilojoule_per_mole / unit.angstrom)
+    return forces / KJ_PER_KCAL
+
+
+def _context(
+    job: StageInput, start: Structure, integrator: mm.Integrator, state: Path | None = None,
+    constraints: str | None = None,
+) -> tuple[mm.Context, int]:  # fmt: skip
+    """A context at the start structure, or at the saved ``state`` if there is one, and the steps done."""
+    known = {name.lower(): name for name in PLATFORMS}
+    name = known.get(job.platform.lower(), job.platform)
+    available = [mm.Platform.getPlatform(i).getName() for i in range(mm.Platform.getNumPlatforms())]
+    if name not in available:
+        hint = f"one of {', '.join(available)} (CUDA: pip install openmm-cuda-12)"
+        raise InputError("environment", "OpenMM platform", job.platform, hint)
+    properties = {"CPU": {"Threads": str(job.threads)}, "CUDA": {"Precision": "mixed"}}.get(name, {})
+    system = create_system(job, start, constraints or job.protocol.constraints)
+    saved = None
+    if state is not None and state.is_file():
+        saved = mm.XmlSerializer.deserialize(state.read_text(encoding="utf-8"))
+    done = saved.getStepCount() if saved is not None else 0
+    if hasattr(integrator, "setRandomNumberSeed"):
+        # Not the seed alone: a resumed run would repeat the random numbers of its first steps.
+        integrator.setRandomNumberSeed(derive(job.seed, "openmm", done))
+    context = mm.Context(system, integrator, mm.Platform.getPlatformByName(name), properties)
+    if saved is not None:
+        log.info("going on from step %d in %s", done, state)
+        context.setState(saved)
+        return context, done
+    context.setPositions(start.positions_A / ANGSTROM_PER_NM)
+    if start.velocities_A_fs is not None:
+        context.setVelocities(start.velocities_A_fs * _NM_PS_PER_A_FS)
+    return context, 0
+
+
+def _save(context: mm.Context, path: Path) -> None:
+    state = context.getState(positions=True, velocities=True, parameters=True, integratorParameters=True)
+    with whole_file(path) as partial:
+        partial.write_text(mm.XmlSerializer.serialize(state), encoding="utf-8")
+
+
+def _advance(
+    context: mm.Context, n_steps: int, chunk: int, label: str, state: Path, before: Callable[[int], None]
+) -> None:
+    """Step to ``n_steps`` in chunks, saving the state every two minutes and at the end."""
+    done = context.getStepCount()
+    bar = Progress(n_steps, label, "steps")
+    bar.update(done)
+    saved = time.perf_counter()
+    while done < n_steps:
+        before(done)
+        context.getIntegrator().step(min(chunk, n_steps - done))
+        now_done = context.getStepCount()
+        bar.update(now_done - done)
+        done = now_done
+        if done == n_steps or time.perf_counter() - saved > _CHECKPOINT_S:
+            _save(context, state)
+            saved = time.perf_counter()
+    bar.close()
+
+
+def _record(context: mm.Context, job: StageInput, start: Structure, folder: Path, frame: int) -> None:
+    """Run the production from ``frame`` on, in pieces of trajectory that end where the state is saved.
+
+    Each piece is complete before the state behind it is, so that a resumed run finds every frame up
+    to its state; what a stopped run left of a later piece is written again.
+    """
+    protocol, n_atoms = job.protocol, len(start.atom_names)
+    n_degrees = _degrees_of_freedom(context.getSystem())
+    bar = Progress(protocol.n_frames, "produce", "frames")
+    bar.update(frame)
+    if frame > 0:
+        frame += 1  # the frame of the saved state is in the piece before it
+    while frame < protocol.n_frames:
+        piece = folder / f"piece-{frame:08d}.trr"
+        rows, begun = [], time.perf_counter()
+        writer = FrameWriter(piece, protocol)
+        while frame < protocol.n_frames and time.perf_counter() - begun < _CHECKPOINT_S:
+            context.getIntegrator().step(frame * protocol.frame_steps - context.getStepCount())
+            state = context.getState(positions=True, forces=True, energy=True)
+            positions = state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)
+            writer.write(frame, positions, _forces(state), start.cell_A)
+            potential = state.getPotentialEnergy().value_in_unit(unit.kilocalorie_per_mole)
+            kinetic = state.getKineticEnergy().value_in_unit(unit.kilocalorie_per_mole)
+            if not math.isfinite(potential):
+                raise RuntimeError(f"the potential energy of {n_atoms} atoms is {potential} at frame {frame}")
+            temperature = 2 * kinetic / (n_degrees * BOLTZMANN_kcal_mol_K)
+            rows.append((frame * protocol.frame_every_ps, potential, temperature))
+            frame += 1
+            bar.update(note=f"{temperature:.0f} K")
+        writer.close()
+        columns = ["time_ps", "potential_energy_kcal_mol", "temperature_K"]
+        pd.DataFrame(rows, columns=columns).to_csv(piece.with_suffix(".csv"), index=False)
+        _save(context, folder / "state.xml")
+    bar.close()
+
+
+def _degrees_of_freedom(system: mm.System) -> int:
+    particles = sum(system.getParticleMass(i).value_in_unit(unit.dalton) > 0 for i in range(system.getNumParticles()))
+    return int(3 * particles - system.getNumConstraints() - 3)
+
+
+def _structure(context: mm.Context, start: Structure, title: str, velocities: bool = True) -> Structure:
+    """The context's configuration under the names of ``start``."""
+    state = context.getState(positions=True, velocities=velocities)
+    speed = None
+    if velocities:
+        speed = state.getVelocities(asNumpy=True).value_in_unit(unit.angstrom / unit.femtosecond)
+    return Structure(
+        residue_numbers=start.residue_numbers,
+        residue_names=start.residue_names,
+        atom_names=start.atom_names,
+        positions_A=state.getPositions(asNumpy=True).value_in_unit(unit.angstrom),
+        velocities_A_fs=speed,
+        cell_A=start.cell_A,
+        title=title,
+    )
