@@ -152,7 +152,7 @@ def _peek_cell_A(topology: Path) -> tuple[float, float, float] | None:
     return (edges[0], edges[1], edges[2]) if len(edges) == 3 else None
 
 
-def check_config(config: Mapping[str, Any], types: tuple[str, ...], variants: list[Variant]) -> None:
+def check_config(config: Mapping[str, Any], types: tuple[str, ...]) -> None:
     """Cross-checks that a schema cannot make.
 
     Raises
@@ -162,7 +162,6 @@ def check_config(config: Mapping[str, Any], types: tuple[str, ...], variants: li
         of unknown bead types; times that are not whole numbers of steps; the end of the annealing not
         at the temperature of production; input files that do not exist.
     """
-    del variants
 
     def fail(key: str, found: object, expected: object) -> None:
         raise InputError("config", key, found, expected)

@@ -7,6 +7,7 @@ This module has to be importable where an ML-IAP file is loaded, since that file
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,21 +126,28 @@ def pair_graph(modules: ModelModules, tensor_order: int) -> GraphModule:
     return GraphModule([species, first, second, coord], [energy.atom_energies, prior])
 
 
-def total_energy_node(modules: ModelModules, tensor_order: int) -> tuple[Any, Any]:
-    """Per-bead total energy node (network + prior) on hippynn's periodic pair finder, and its positions node.
+def mean_energy_node(models: Sequence[ModelModules], tensor_orders: Sequence[int]) -> Any:
+    """Node of the per-bead total energies (network + prior), averaged over models, on hippynn's pair finder.
 
     The node that hippynn's ML-IAP interface takes; inputs are species, positions and cell.
     """
     species, positions = SpeciesNode("species", "species"), PositionsNode("positions", "positions")
     cell = CellNode("cell", "cell")
-    encoder, padding = acquire_encoding_padding([species], species_set=modules.network.species_set)
-    pairs = PeriodicPairIndexer(
-        "pairs", (positions, encoder, padding, cell), dist_hard_max=modules.network.dist_hard_max
-    )
-    network = NETWORK_NODES[tensor_order]("network", (padding, pairs), module=modules.network, periodic=True)
-    energy = HEnergyNode("energy", network, module=modules.energy)
-    prior = PriorNode("prior", (padding, pairs), module=modules.prior)
-    total = AddNode(energy.atom_energies, prior)
-    total.name = "bead_energies"
-    total._index_state = IdxType.Atoms
-    return total, positions
+    first = models[0].network
+    encoder, padding = acquire_encoding_padding([species], species_set=first.species_set)
+    cutoff_A = max(float(model.network.dist_hard_max) for model in models)  # type: ignore[arg-type]
+    pairs = PeriodicPairIndexer("pairs", (positions, encoder, padding, cell), dist_hard_max=cutoff_A)
+    total: Any = None
+    for number, (model, order) in enumerate(zip(models, tensor_orders, strict=True)):
+        network = NETWORK_NODES[order](f"network_{number}", (padding, pairs), module=model.network, periodic=True)
+        energy = HEnergyNode(f"energy_{number}", network, module=model.energy)
+        prior = PriorNode(f"prior_{number}", (padding, pairs), module=model.prior)
+        both = _beads(AddNode(energy.atom_energies, prior), f"bead_energies_{number}")
+        total = both if total is None else _beads(AddNode(total, both), f"sum_{number}")
+    return _beads(total * (1.0 / len(models)), "bead_energies")
+
+
+def _beads(node: Any, name: str) -> Any:
+    node.name = name
+    node._index_state = IdxType.Atoms
+    return node

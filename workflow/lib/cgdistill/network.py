@@ -91,7 +91,7 @@ class BeadModel(torch.nn.Module):  # type: ignore[misc,name-defined]
     @property
     def n_parameters(self) -> int:
         """Number of trainable parameters."""
-        return sum(parameter.numel() for parameter in self.parameters())
+        return sum(weight.numel() for weight in self._named_weights().values())
 
     def bead_energies(
         self, species: torch.Tensor, first: torch.Tensor, second: torch.Tensor, vectors_A: torch.Tensor
@@ -137,7 +137,12 @@ class BeadModel(torch.nn.Module):  # type: ignore[misc,name-defined]
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Trainable weights by name, on the CPU."""
-        return {name: value.detach().cpu().clone() for name, value in self.graph.named_parameters()}
+        return {name: value.detach().cpu().clone() for name, value in self._named_weights().items()}
+
+    def _named_weights(self) -> dict[str, torch.nn.Parameter]:
+        """Weights by names that do not depend on how the graph is wired."""
+        parts = {"network": self.modules_.network, "energy": self.modules_.energy}
+        return {f"{part}.{name}": value for part, module in parts.items() for name, value in module.named_parameters()}
 
     def load_weights(self, weights: Mapping[str, torch.Tensor], source: str | Path = "weights") -> None:
         """Take over weights; every name and shape must fit.
@@ -147,7 +152,7 @@ class BeadModel(torch.nn.Module):  # type: ignore[misc,name-defined]
         InputError
             A weight is missing, unknown, of another shape, or not finite.
         """
-        own = dict(self.graph.named_parameters())
+        own = self._named_weights()
         if set(own) != set(weights):
             odd = sorted(set(own) ^ set(weights))
             raise InputError(source, "weights", f"names that do not match: {odd[:4]}", "those of the network")

@@ -198,7 +198,7 @@ class Trainer:
         self.model, self.frames, self.train_set, self.valid_set = model.to(device), frames, train, valid
         self.weights, self.spec, self.seed, self.device, self.key = weights, spec, seed, device, key
         self.checkpoint = Path(checkpoint) if checkpoint else None
-        self.optimiser = torch.optim.Adam(model.parameters(), lr=spec.learning_rate)
+        self.optimiser = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=spec.learning_rate)
         self.epoch = 0
         self.batch_size = spec.batch_size
         self.best_loss = float("inf")

@@ -65,9 +65,8 @@ def check_variants(variants: Sequence[Variant], source: str | Path) -> None:
             raise InputError(source, variant.name, "a name kept for the teachers", "another name")
         folded = variant.name.casefold()
         if folded in seen:
-            raise InputError(
-                source, variant.name, f"the name {seen[folded]} already", "names that differ by more than case"
-            )
+            found = f"the name {seen[folded]} already"
+            raise InputError(source, variant.name, found, "names that differ by more than case")
         seen[folded] = variant.name
     labels = [variant.label for variant in variants]
     twice = {label for label in labels if labels.count(label) > 1}
