@@ -11,22 +11,22 @@ from structure_cases import CUBIC, NAMES, TRICLINIC, gas, nearest_vectors
 GRID = Grid(0.0, 180.0, 2.0, "deg")
 
 
-def brute_force(positions, cell, types, triplet, r_max, grid):
-    """Angles of one frame in every bin, by three loops."""
-    counts = np.zeros(grid.n_bins)
+def brute_force(positions, cell, types, triplet):
+    """All angles of one frame by three loops: (n, 2), the angle and the longer of the two distances."""
     vectors = nearest_vectors(positions, cell)
     distances = np.linalg.norm(vectors, axis=-1)
     left, centre, right = triplet
+    found = []
     for j in np.flatnonzero(types == centre):
         for i in np.flatnonzero(types == left):
             for k in np.flatnonzero(types == right):
                 if i == j or k == j or i == k or (left == right and i > k):
                     continue
-                if distances[j, i] < r_max and distances[j, k] < r_max:
+                reach = max(distances[j, i], distances[j, k])
+                if reach < 7.5:
                     cosine = vectors[j, i] @ vectors[j, k] / (distances[j, i] * distances[j, k])
-                    theta = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
-                    counts[np.searchsorted(grid.edges, theta, side="right") - 1] += 1
-    return counts
+                    found.append((np.degrees(np.arccos(np.clip(cosine, -1, 1))), reach))
+    return np.array(found)
 
 
 @pytest.mark.parametrize("cell", [CUBIC, TRICLINIC], ids=["cubic", "triclinic"])
@@ -37,8 +37,9 @@ def test_adf_agrees_with_brute_force(cell):
     adf = ADF(NAMES, types, GRID, triplets, radii)
     adf.add(positions, cells)
     for t, triplet in enumerate(triplets):
+        angles = np.concatenate([brute_force(frame, cell, types, triplet) for frame in positions])
         for m, radius in enumerate(sorted(radii)):
-            expected = sum(brute_force(frame, cell, types, triplet, radius, GRID) for frame in positions)
+            expected, _ = np.histogram(angles[angles[:, 1] < radius, 0], GRID.edges)
             assert expected.sum() > 10
             assert adf.total[t, m] == pytest.approx(expected), (triplet, radius)
 

@@ -255,9 +255,7 @@ def _table(accumulator: Accumulator) -> pd.DataFrame:
         for curve in accumulator.curves()
     ]
     table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=CURVE_COLUMNS)
-    table = table.assign(
-        metric=accumulator.metric, x_unit=accumulator.grid.unit, value_unit=accumulator.value_unit
-    )
+    table = table.assign(metric=accumulator.metric, x_unit=accumulator.grid.unit, value_unit=accumulator.value_unit)
     return table[CURVE_COLUMNS]
 
 

@@ -28,9 +28,7 @@ class Grid:
     unit: str
 
     @classmethod
-    def from_config(
-        cls, key: str, start: float, stop: float, width: float, unit: str, source: str = "config"
-    ) -> Grid:
+    def from_config(cls, key: str, start: float, stop: float, width: float, unit: str, source: str = "config") -> Grid:
         """Grid of the config key ``key`` (that of the width).
 
         Raises

@@ -86,9 +86,7 @@ class StructureSpec:
         return np.array(indices, dtype=np.int64).reshape(-1, 3)
 
 
-def check_grids(
-    spec: StructureSpec, type_names: Sequence[str], bead_types: np.ndarray, cells_A: np.ndarray
-) -> None:
+def check_grids(spec: StructureSpec, type_names: Sequence[str], bead_types: np.ndarray, cells_A: np.ndarray) -> None:
     """Check the spec against a system, before any work.
 
     Beyond half of the smallest width of the cell a shell meets itself across the boundary; RDF and ADF
@@ -107,9 +105,7 @@ def check_grids(
     """
     widths = perpendicular_widths_A(cells_A)
     if not (np.isfinite(widths).all() and (widths > 0).all()):
-        raise InputError(
-            spec.source, "cell", np.asarray(cells_A).tolist(), "three vectors that span a volume"
-        )
+        raise InputError(spec.source, "cell", np.asarray(cells_A).tolist(), "three vectors that span a volume")
     half = 0.5 * float(widths.min())
     for key, radius in (
         ("structure.rdf.r_max_A", spec.rdf.stop),
@@ -170,9 +166,7 @@ def _triplets(value: Any, source: str) -> tuple[tuple[str, str, str], ...]:
     triplets: list[tuple[str, str, str]] = []
     for number, triplet in enumerate(value):
         if not isinstance(triplet, list | tuple) or len(triplet) != 3:
-            raise InputError(
-                source, f"{key}[{number}]", triplet, "three bead types, the centre in the middle"
-            )
+            raise InputError(source, f"{key}[{number}]", triplet, "three bead types, the centre in the middle")
         a, b, c = (str(name) for name in triplet)
         if (a, b, c) in triplets or (c, b, a) in triplets:
             raise InputError(source, f"{key}[{number}]", "-".join((a, b, c)), "each triplet once")

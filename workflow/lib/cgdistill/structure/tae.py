@@ -45,9 +45,7 @@ def total_absolute_error(x: np.ndarray, reference: np.ndarray, model: np.ndarray
     """
     x, reference, model = (np.asarray(array, dtype=np.float64) for array in (x, reference, model))
     if x.ndim != 1 or len(x) < 2 or reference.shape != x.shape or model.shape != x.shape:
-        raise ValueError(
-            f"grid {x.shape}, reference {reference.shape} and model {model.shape}: one grid needed"
-        )
+        raise ValueError(f"grid {x.shape}, reference {reference.shape} and model {model.shape}: one grid needed")
     steps = np.diff(x)
     if steps[0] <= 0 or not np.allclose(steps, steps[0], rtol=1e-6):
         raise ValueError("the total absolute error needs a uniform ascending grid")
@@ -94,10 +92,7 @@ def tae_table(
             errors = dict.fromkeys(expected, np.nan)
         variant, member, replica = key
         label = (labels or {}).get(str(variant), variant)
-        rows += [
-            (variant, label, member, replica, *curve, tae, state)
-            for curve, tae in _with_overall(errors).items()
-        ]
+        rows += [(variant, label, member, replica, *curve, tae, state) for curve, tae in _with_overall(errors).items()]
     return pd.DataFrame(rows, columns=TAE_COLUMNS)
 
 
@@ -125,9 +120,7 @@ def summarise(tae: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     odd = set(finished) ^ set(averaged)
     if odd:
         names = ", ".join(sorted("/".join(map(str, key)) for key in odd))
-        raise InputError(
-            "runs", "finished runs", f"{names} in one table alone", "the same runs as in the errors"
-        )
+        raise InputError("runs", "finished runs", f"{names} in one table alone", "the same runs as in the errors")
     rows = []
     for key, part in tae.groupby(["variant", "label", *_CURVE], sort=False, dropna=False):
         values = part.loc[part["status"] == FINISHED, "tae"].to_numpy(dtype=np.float64)
@@ -161,9 +154,7 @@ def _status(by_run: Mapping, runs: pd.DataFrame | None) -> dict[tuple, str]:
     listed = dict(zip(runs[RUN_COLUMNS].itertuples(index=False, name=None), runs["status"], strict=True))
     for key in by_run:
         if key not in listed:
-            raise InputError(
-                "runs", "/".join(map(str, key)), "curves of a run that is not listed", "a row for it"
-            )
+            raise InputError("runs", "/".join(map(str, key)), "curves of a run that is not listed", "a row for it")
     return listed
 
 
@@ -177,9 +168,7 @@ def _errors(expected: Mapping, found: Mapping, name: str) -> dict[tuple, float]:
         model = found[key]
         x = reference["x"].to_numpy()
         if len(model) != len(x) or not np.allclose(model["x"], x, rtol=0, atol=1e-9 * np.ptp(x)):
-            raise InputError(
-                name, f"grid of {key}", _extent(model), f"{_extent(reference)}, as the reference"
-            )
+            raise InputError(name, f"grid of {key}", _extent(model), f"{_extent(reference)}, as the reference")
         for column in ("x_unit", "value_unit"):
             if set(model[column]) != set(reference[column]):
                 raise InputError(name, f"{column} of {key}", set(model[column]), set(reference[column]))
