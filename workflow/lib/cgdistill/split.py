@@ -98,3 +98,12 @@ def read_split(path: str | Path, n_frames: int) -> Split:
     if together.min() < 0 or together.max() >= n_frames:
         raise InputError(path, "frame", int(together.max()), f"frames below {n_frames}")
     return Split(**parts)
+
+
+def start_frame(train: np.ndarray, run_number: int, seed: int) -> int:
+    """Frame of the training set that a run starts from.
+
+    Frames are drawn without repetition until all have been used. ``run_number`` counts from 0.
+    """
+    order = np.random.default_rng(seed).permutation(train)
+    return int(order[run_number % len(order)])

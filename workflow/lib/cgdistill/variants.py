@@ -48,6 +48,11 @@ def teacher_variants(n_teachers: int) -> list[Variant]:
     return [Variant(TEACHERS, TEACHERS, "teacher", {}), Variant(name, name, "teacher_ensemble", {})]
 
 
+def all_variants(n_teachers: int, students: Sequence[Variant]) -> list[Variant]:
+    """Every variant in the order of tables and figures: teachers first, then the students as listed."""
+    return [*teacher_variants(n_teachers), *students]
+
+
 def check_variants(variants: Sequence[Variant], source: str | Path) -> None:
     """Check student variants against each other.
 

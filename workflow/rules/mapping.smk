@@ -1,0 +1,84 @@
+# Atoms to beads, split of the frames, repulsive prior.
+if config["aa"]["source"] == "files":
+    AA_FILES = config["aa"]["files"]
+else:
+    AA_FILES = {
+        "topology": f"{RESULTS}/aa/production.gro",
+        "masses": f"{RESULTS}/aa/system.top",
+        "trajectory": [f"{RESULTS}/aa/production.trr"],
+        "units": None,
+    }
+
+
+rule map_trajectory:
+    input:
+        topology=AA_FILES["topology"],
+        masses=AA_FILES["masses"] or [],
+        trajectory=AA_FILES["trajectory"],
+        mapping=config["mapping"]["file"],
+    output:
+        beads=f"{RESULTS}/mapped/beads.h5",
+    log:
+        f"{LOGS}/mapped/map_trajectory.log",
+    benchmark:
+        f"{BENCH}/mapped/map_trajectory.tsv"
+    conda:
+        "../../envs/cgdistill.yaml"
+    params:
+        units=AA_FILES["units"],
+        frames={key: config["mapping"][key] for key in ("start_ps", "stride", "max_frames")},
+        min_width_A=2 * max(config["network"]["cutoff_A"], config["structure"]["rdf"]["r_max_A"]),
+        config_hash=CONFIG_HASH,
+        code=source_digest("mapping"),
+    threads: JOBS["light"]["threads"]
+    resources:
+        mem_mb=JOBS["light"]["mem_mb"],
+        runtime=JOBS["light"]["runtime_min"],
+    message:
+        "Map atoms to beads"
+    script:
+        "../scripts/map_trajectory.py"
+
+
+rule split_frames:
+    input:
+        beads=rules.map_trajectory.output.beads,
+    output:
+        split=f"{RESULTS}/mapped/split.json",
+    log:
+        f"{LOGS}/mapped/split_frames.log",
+    conda:
+        "../../envs/cgdistill.yaml"
+    params:
+        split=config["split"],
+        seed=derive(config["seed"], "split"),
+        code=source_digest("split"),
+    resources:
+        mem_mb=JOBS["light"]["mem_mb"],
+        runtime=JOBS["light"]["runtime_min"],
+    message:
+        "Split the frames into training, validation and test set"
+    script:
+        "../scripts/split_frames.py"
+
+
+rule fit_prior:
+    input:
+        beads=rules.map_trajectory.output.beads,
+        split=rules.split_frames.output.split,
+    output:
+        prior=f"{RESULTS}/prior/prior.csv",
+    log:
+        f"{LOGS}/prior/fit_prior.log",
+    conda:
+        "../../envs/cgdistill.yaml"
+    params:
+        prior=config["prior"],
+        code=source_digest("prior"),
+    resources:
+        mem_mb=JOBS["light"]["mem_mb"],
+        runtime=JOBS["light"]["runtime_min"],
+    message:
+        "Fit the repulsive prior"
+    script:
+        "../scripts/fit_prior.py"
