@@ -4,7 +4,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-WORKFLOW = Path(workflow.source_path("common.smk")).resolve().parent.parent
+WORKFLOW = Path(str(workflow.current_basedir)).resolve().parent
 # Jobs started by `script:` inherit this path; the package need not be installed for them.
 sys.path.insert(0, str(WORKFLOW / "lib"))
 
