@@ -61,7 +61,7 @@ class ADF(Accumulator):
     def measure(self, frame: Frame) -> np.ndarray:
         """(n_triplets, n_r_max, n_bins) angles of one frame."""
         pairs = frame.pairs
-        return angle_histogram(
+        shells = angle_histogram(
             pairs.first,
             pairs.second,
             pairs.distances_A,
@@ -72,6 +72,7 @@ class ADF(Accumulator):
             self.grid.width,
             self.grid.n_bins,
         )
+        return shells.cumsum(axis=1)  # a radius holds all angles of the smaller ones
 
     def curves(self) -> list[Curve]:
         """Average P(theta) of each triplet and radius."""

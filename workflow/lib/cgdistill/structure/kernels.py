@@ -59,7 +59,7 @@ def angle_histogram(
 ) -> np.ndarray:
     """Count angles neighbour-centre-neighbour: (n_triplets, n_r_max, n_bins).
 
-    ``r_max`` ascends; an angle counts at each radius that holds both neighbours. Neighbours of one
+    ``r_max`` ascends; an angle counts at the smallest radius that holds both neighbours. Neighbours of one
     type count as unordered pairs. Bins start at 0 and have ``width`` degrees. A neighbour that lies on the
     centre itself spans no angle and is passed over.
     """
@@ -69,8 +69,9 @@ def angle_histogram(
         if 0.0 < distances[p] < largest:
             starts[first[p] + 1] += 1
             starts[second[p] + 1] += 1
-    starts = np.cumsum(starts)
-    filled = starts[:-1].copy()
+    for centre in range(n_beads):
+        starts[centre + 1] += starts[centre]
+    filled = np.zeros(n_beads, dtype=np.int64)
     kinds = np.empty(starts[-1], dtype=np.int64)
     shells = np.empty(starts[-1], dtype=np.int64)
     units = np.empty((starts[-1], 3))
@@ -80,8 +81,10 @@ def angle_histogram(
             while distances[p] >= r_max[shell]:
                 shell += 1
             scale = 1.0 / distances[p]
-            for centre, other, sign in ((first[p], second[p], scale), (second[p], first[p], -scale)):
-                q = filled[centre]
+            for side in range(2):
+                centre, other = (first[p], second[p]) if side == 0 else (second[p], first[p])
+                sign = scale if side == 0 else -scale
+                q = starts[centre] + filled[centre]
                 filled[centre] += 1
                 kinds[q] = types[other]
                 shells[q] = shell
@@ -106,8 +109,6 @@ def angle_histogram(
                     theta = math.degrees(math.acos(min(1.0, max(-1.0, cosine))))
                     k = min(int(theta / width), n_bins - 1)
                     counts[t, max(shells[u], shells[v]), k] += 1
-    for m in range(1, n_radii):
-        counts[:, m] += counts[:, m - 1]
     return counts
 
 
@@ -142,4 +143,4 @@ def tree_lengths(
             found += 1
             if found == n_points - 1:
                 break
-    return lengths[:found].copy()
+    return lengths[:found]
