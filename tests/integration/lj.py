@@ -1,0 +1,73 @@
+"""A Lennard-Jones mixture for tests of the simulation: analytic `Potential`, and LAMMPS's own form of it."""
+
+from __future__ import annotations
+
+import numpy as np
+from cgdistill.beads import BeadTopology
+from cgdistill.lammps_engine import Engine
+from cgdistill.neighbours import NeighbourList
+from cgdistill.potential import Evaluation
+
+TYPES = ("A", "B")
+MASSES = np.array([35.0, 60.0])
+EPSILON_kcal_mol = np.array([[0.40, 0.35], [0.35, 0.30]])
+SIGMA_A = np.array([[3.8, 4.0], [4.0, 4.3]])
+CUTOFF_A = 9.0
+
+
+class LennardJones:
+    """Shifted-force Lennard-Jones: u(r) - u(rc) - (r - rc) u'(rc), energy and force zero at the cutoff."""
+
+    cutoff_A = CUTOFF_A
+    type_names = TYPES
+
+    def __init__(self, skin_A=1.5):
+        self.neighbours = NeighbourList(CUTOFF_A, skin_A)
+        self.n_calls = 0
+
+    def evaluate(self, positions_A, cell_A, bead_types):
+        """Sum over directed pairs, each counted half."""
+        self.n_calls += 1
+        first, second, vectors = self.neighbours.pairs(positions_A, cell_A)
+        r = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+        epsilon = EPSILON_kcal_mol[bead_types[first], bead_types[second]]
+        sigma = SIGMA_A[bead_types[first], bead_types[second]]
+
+        def bare(distance):
+            sixth = (sigma / distance) ** 6
+            return 4 * epsilon * (sixth**2 - sixth), -24 * epsilon * (2 * sixth**2 - sixth) / distance
+
+        energy, slope = bare(r)
+        energy_cut, slope_cut = bare(CUTOFF_A)
+        energy = 0.5 * (energy - energy_cut - (r - CUTOFF_A) * slope_cut)
+        on_first = ((slope - slope_cut) / r)[:, None] * vectors
+        n = len(positions_A)
+        forces = np.stack([np.bincount(first, on_first[:, k], n) for k in range(3)], axis=1)
+        products = -0.5 * np.einsum("ij,ik->jk", vectors, on_first)
+        beads = np.bincount(first, energy, n)
+        virial = products[[0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]]
+        return Evaluation(float(beads.sum()), forces, virial, beads)
+
+
+class NativeEngine(Engine):
+    """The same driver with LAMMPS's own pair style in place of the callback."""
+
+    def _couple(self, interaction):
+        commands = [f"pair_style lj/smooth/linear {CUTOFF_A}"]
+        for i in range(2):
+            for j in range(i, 2):
+                commands.append(f"pair_coeff {i + 1} {j + 1} {EPSILON_kcal_mol[i, j]} {SIGMA_A[i, j]}")
+        self._commands(*commands)
+
+
+def lattice(cell_A, per_edge=5, noise_A=0.25, seed=1):
+    """Positions (per_edge^3, 3) on a distorted lattice, also outside the cell, and their topology."""
+    rng = np.random.default_rng(seed)
+    steps = np.arange(per_edge)
+    sites = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3) / per_edge
+    positions = (sites + rng.integers(-1, 2, (per_edge**3, 1))) @ cell_A
+    positions += rng.normal(0, noise_A, positions.shape)
+    kinds = rng.permutation(np.arange(per_edge**3) % 2)
+    n = len(kinds)
+    topology = BeadTopology(TYPES, kinds, ("X",) * n, MASSES[kinds], np.arange(n), np.empty(0, dtype=int))
+    return positions, topology

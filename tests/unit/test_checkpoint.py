@@ -1,0 +1,68 @@
+"""Checkpoint folder: what is used, what is cut, what is refused.
+
+Cannot detect that LAMMPS's restart file is incomplete; the simulation tests compare resumed runs.
+"""
+
+from __future__ import annotations
+
+import pytest
+from cgdistill.checkpoint import CheckpointFolder, thermo_table
+
+FRAME = "ITEM: TIMESTEP\n{}\nITEM: NUMBER OF ATOMS\n1\nITEM: BOX BOUNDS pp pp pp\n" + "0 9\n" * 3
+FRAME += "ITEM: ATOMS id xu yu zu\n1 0 0 0\n"
+
+
+def rows(*steps):
+    """Rows of thermo.csv."""
+    return [{"phase": "production", "step": step, "temperature_K": 300.0 + step / 3} for step in steps]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with a checkpoint at step 20, and what a run wrote behind it before it was killed."""
+    checkpoint = CheckpointFolder(tmp_path / "c", "key")
+    assert checkpoint.open() == (None, [])
+    for step in (10, 20):
+        checkpoint.new_restart_path(step).write_text("restart")
+        checkpoint.save(step, 1.5 * step, rows(*range(0, step + 1, 5)))
+    checkpoint.trajectory.write_text("".join(FRAME.format(step) for step in (10, 20, 30)))
+    with open(checkpoint.folder / "thermo.jsonl", "a") as stream:
+        stream.write('{"step": 25}\n{"step": 3')
+    (checkpoint.folder / "notes.txt").write_text("by hand")
+    return checkpoint.folder
+
+
+def test_goes_on_from_the_last_checkpoint(folder):
+    """State and rows to the digit; rows and frames behind the step are cut; only one restart file is kept."""
+    checkpoint = CheckpointFolder(folder, "key")
+    state, found = checkpoint.open()
+    assert (state.step, state.wall_s) == (20, 30.0)
+    assert found == rows(0, 5, 10, 15, 20)
+    assert checkpoint.trajectory.read_text() == FRAME.format(10) + FRAME.format(20)
+    assert checkpoint.restart_path(state).read_text() == "restart"
+    assert len(list(folder.glob("restart-*"))) == 1
+    checkpoint.new_restart_path(30).write_text("restart")
+    checkpoint.save(30, 45.0, found + rows(25, 30))
+    assert CheckpointFolder(folder, "key").open()[1] == rows(0, 5, 10, 15, 20, 25, 30)
+
+
+@pytest.mark.parametrize("fault", ["key", "restart", "rows", "state", "cut state"])
+def test_unusable_checkpoint_starts_anew(folder, fault):
+    """Another run, missing or damaged parts: nothing is used, files of others stay."""
+    if fault == "restart":
+        (folder / "restart-20.lammps").unlink()
+    elif fault == "rows":
+        (folder / "thermo.jsonl").unlink()
+    elif fault == "state":
+        (folder / "state.json").unlink()
+    elif fault == "cut state":
+        text = (folder / "state.json").read_text()
+        (folder / "state.json").write_text(text[: len(text) // 2])
+    assert CheckpointFolder(folder, "other" if fault == "key" else "key").open() == (None, [])
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+
+
+def test_table_has_all_columns():
+    """Also where there are no rows."""
+    assert list(thermo_table([]).columns) == list(thermo_table(rows(0)).columns)
+    assert thermo_table(rows(0, 5))["step"].tolist() == [0, 5]
