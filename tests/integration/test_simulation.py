@@ -9,15 +9,10 @@ import json
 import os
 import re
 import signal
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from cgdistill.errors import InputError
 from cgdistill.lammps_dump import read_dump
 from cgdistill.lammps_engine import BeadSystem, Engine, MliapModel
@@ -388,6 +383,36 @@ def test_mliap_without_support_is_refused(tmp_path):
         simulate(tmp_path, model, spec=replace(SPEC, coupling="mliap"))
     with pytest.raises(TypeError, match="needs an MliapModel"):
         simulate(tmp_path, spec=replace(SPEC, coupling="mliap"))
+
+
+def test_run_without_callback(tmp_path, monkeypatch):
+    """The driver with forces from within LAMMPS (as with ML-IAP): same run as by callback, and it resumes.
+
+    LAMMPS's own pair style stands in for the network; cannot detect a fault of ``pair_style mliap``.
+    """
+
+    class Dying(NativeEngine):
+        def run(self, n_steps):
+            if self.step >= 310:
+                raise Crash("killed")
+            super().run(n_steps)
+
+    def go(folder, engine):
+        monkeypatch.setattr("cgdistill.simulation.Engine", engine)
+        model = MliapModel(tmp_path / "model.pt", TYPES)
+        return simulate(folder, model, spec=replace(SPEC, coupling="mliap"))
+
+    _, callback = simulate(tmp_path / "callback")
+    _, whole = go(tmp_path / "whole", NativeEngine)
+    with pytest.raises(Crash):
+        go(tmp_path / "cut", Dying)
+    record, resumed = go(tmp_path / "cut", NativeEngine)
+    assert (record["status"], record["coupling"], record["step"]) == ("finished", "mliap", 400)
+    for file in ("trajectory.lammpstrj", "thermo.csv", "final.data"):
+        assert (resumed / file).read_bytes() == (whole / file).read_bytes(), file
+    tables = [read_table(folder / "thermo.csv") for folder in (whole, callback)]
+    # The minimisation amplifies rounding before the run does.
+    np.testing.assert_allclose(*(t["total_energy_kcal_mol"] for t in tables), rtol=1e-5)
 
 
 @pytest.mark.parametrize("ensemble", ["nvt", "nve"])
