@@ -21,6 +21,7 @@ from scipy.sparse.csgraph import breadth_first_order
 
 from .atoms import AtomFrame, AtomTopology, read_frames
 from .beads import BeadFrames, BeadTopology, BeadWriter
+from .cells import perpendicular_widths_A
 from .console import Progress, log
 from .errors import InputError
 from .mapping_rules import BeadRule, MappingRules
@@ -138,7 +139,7 @@ class Mapper:
 
     def _check_size(self, whole_A: np.ndarray, cell_A: np.ndarray) -> None:
         """Without bonds a residue is whole only while it reaches less than half the cell from its first atom."""
-        width_A = cell_widths_A(cell_A).min()
+        width_A = perpendicular_widths_A(cell_A).min()
         for atoms, parents in self._levels:
             reach_A = np.linalg.norm(whole_A[atoms] - whole_A[parents], axis=1)
             if len(reach_A) and reach_A.max() > 0.45 * width_A:
@@ -154,13 +155,6 @@ class Mapper:
         """Positions, A, and forces, kcal/mol/A, of the beads, each (n_beads, 3)."""
         whole = self.whole(frame.positions_A, frame.cell_A)
         return self._centre @ whole, self._sum @ frame.forces_kcal_mol_A
-
-
-def cell_widths_A(cell_A: np.ndarray) -> np.ndarray:
-    """(3,) perpendicular widths of a cell (3, 3), A: volume over the area of each pair of faces."""
-    cross = np.cross(np.roll(cell_A, -1, axis=0), np.roll(cell_A, -2, axis=0))
-    widths: np.ndarray = abs(np.linalg.det(cell_A)) / np.linalg.norm(cross, axis=1)
-    return widths
 
 
 def _placement_order(topology: AtomTopology) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -238,7 +232,7 @@ def map_trajectory(
             kept += 1
             if kept % stride:
                 continue
-            width_A = cell_widths_A(frame.cell_A).min()
+            width_A = perpendicular_widths_A(frame.cell_A).min()
             if width_A < min_width_A:
                 raise InputError(
                     trajectories[0], f"cell of frame {number}", f"width {width_A:.2f} A", f"at least {min_width_A:g} A"

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ..cells import perpendicular_widths_A
 from ..errors import InputError
-from .grids import Grid, perpendicular_widths_A
+from .grids import Grid
 
 METRICS = ("rdf", "adf", "cdf")
 _KEYS = {
