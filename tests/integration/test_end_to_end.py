@@ -1,0 +1,113 @@
+"""The whole workflow, as a user runs it, on the smallest config that touches every rule."""
+
+import json
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from cgdistill.__main__ import main
+from cgdistill.tables import read_table
+
+RUN = "end-to-end"
+
+
+def snakemake(root, folder, *arguments):
+    """Run the workflow from the root's Snakefile in another folder."""
+    command = [sys.executable, "-m", "snakemake", "-s", root / "Snakefile", "--directory", folder]
+    command += ["--configfile", root / "tests/configs/end-to-end.yaml", "--cores", "2", *arguments]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, cwd=root)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def finished(root, tmp_path_factory):
+    """A folder with the finished run."""
+    folder = tmp_path_factory.mktemp("workflow")
+    for name in ("config", "resources", "tests"):
+        (folder / name).symlink_to(root / name)
+    status, text = snakemake(root, folder)
+    assert status == 0, text[-6000:]
+    return folder
+
+
+def test_products(finished):
+    """Report, tables, figures and one folder per model; cannot tell whether they are right."""
+    results = finished / "results" / RUN
+    assert (results / "report.html").stat().st_size > 10_000
+    for name in ("tae", "summary", "performance", "training", "runs"):
+        assert len(read_table(results / "tables" / f"{name}.csv")) > 0
+    assert len(list((results / "figures").glob("*.svg"))) >= 6
+    cards = sorted(path.parent.relative_to(results / "models").as_posix() for path in results.glob("models/*/*/card.json"))
+    assert cards == [
+        "S1-aa-bead/seed-1",
+        "S1-aa-bead/seed-2",
+        "S2-aa-kd-bead/ensemble",
+        "T/seed-1",
+        "T/seed-2",
+        "T2/ensemble",
+    ]
+
+
+def test_tables_count_every_run(finished):
+    """7 runs: 2 T, 1 T2, 2 S1, 2 S2; each has a TAE per metric and an error bar where there are two."""
+    results = finished / "results" / RUN
+    runs = read_table(results / "tables" / "runs.csv")
+    assert runs.groupby("variant").size().to_dict() == {"T": 2, "T2": 1, "S1-aa-bead": 2, "S2-aa-kd-bead": 2}
+    summary = read_table(results / "tables" / "summary.csv")
+    assert (summary["n"] + summary["n_failed"] == summary["variant"].map(runs.groupby("variant").size())).all()
+    tae = read_table(results / "tables" / "tae.csv")
+    overall = tae[(tae["item"] == "overall") & (tae["metric"] == "rdf")]
+    items = tae[(tae["item"] != "overall") & (tae["metric"] == "rdf")]
+    sums = items.groupby(["variant", "member", "replica"])["tae"].sum()
+    compared = overall.set_index(["variant", "member", "replica"])["tae"]
+    pd.testing.assert_series_equal(compared.sort_index(), sums.sort_index())
+
+
+def test_products_say_where_they_come_from(finished):
+    """Every table, the card and the record carry version, config hash and checksums of their inputs."""
+    results = finished / "results" / RUN
+    records = [json.loads(path.read_text())["provenance"] for path in results.glob("models/*/*/card.json")]
+    records += [json.loads(path.read_text())["provenance"] for path in results.glob("simulations/*/*/*/run.json")]
+    for path in results.glob("**/*.csv"):
+        records.append(json.loads(path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# cgdistill ")))
+    assert len(records) > 20
+    for record in records:
+        assert {"program", "version", "config_sha256", "inputs"} <= set(record)
+
+
+def test_running_again_does_nothing(finished, root):
+    """A finished run stays finished."""
+    status, text = snakemake(root, finished)
+    assert status == 0 and "Nothing to be done" in text, text[-3000:]
+
+
+def test_one_variant_reruns_alone(finished, root):
+    """Without the products of one student, its target makes that student's and nothing else."""
+    target = f"results/{RUN}/structure/S2-aa-kd-bead/summary.csv"
+    (finished / target).unlink()
+    for path in finished.glob(f"results/{RUN}/students/S2-aa-kd-bead/ensemble/*"):
+        path.unlink()
+    status, text = snakemake(root, finished, "--dry-run", "--", target)
+    assert status == 0, text
+    table = text[text.index("Job stats:") :].splitlines()[3:]
+    jobs = {line.split()[0]: int(line.split()[1]) for line in table[: [*map(str.strip, table)].index("")]}
+    assert jobs == {
+        "train_student": 1,
+        "export_model": 1,
+        "simulate": 2,
+        "compute_structure": 1,
+        "compute_tae": 1,
+        "total": 6,
+    }
+
+
+def test_summary_command(finished, capsys):
+    """`cgdistill summary` prints a line per model and the report's path; a missing run is one clear line."""
+    assert main(["summary", str(finished / "results" / RUN)]) == 0
+    out = capsys.readouterr().out
+    assert [line.split()[0] for line in out.splitlines()[1:5]] == ["T", "T2", "S1Fε", "S2Ffε"]
+    assert "report.html" in out
+    assert main(["summary", str(finished / "nowhere")]) == 1
+    assert "found nothing, expected the table of a finished run" in capsys.readouterr().err
