@@ -1,4 +1,4 @@
-"""A Lennard-Jones mixture for tests of the simulation: analytic `Potential`, and LAMMPS's own form of it."""
+"""A Lennard-Jones mixture for tests of the simulation: analytic `Potential`, LAMMPS's own form of it, short runs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,30 @@ from cgdistill.beads import BeadTopology
 from cgdistill.lammps_engine import Engine
 from cgdistill.neighbours import NeighbourList
 from cgdistill.potential import Evaluation
+from cgdistill.simulation import run_simulation
+from cgdistill.simulation_spec import SimulationSpec
 
 TYPES = ("A", "B")
 MASSES = np.array([35.0, 60.0])
 EPSILON_kcal_mol = np.array([[0.40, 0.35], [0.35, 0.30]])
 SIGMA_A = np.array([[3.8, 4.0], [4.0, 4.3]])
 CUTOFF_A = 9.0
+CUBIC = np.diag([22.5, 22.5, 22.5])
+TRICLINIC = np.array([[22.5, 0.0, 0.0], [-5.0, 22.0, 0.0], [4.0, 6.0, 23.0]])
+SPEC = SimulationSpec.from_config(
+    {
+        "temperature_K": 150.0,
+        "equilibration_ps": 0.3,
+        "production_ps": 0.5,
+        "frame_every_ps": 0.1,
+        "thermo_every_ps": 0.05,
+        "checkpoint_every_steps": 60,
+        "minimise": {"max_iterations": 20},
+        "limits": {"check_every_steps": 40},
+    }
+)
+IDENTITY = {"variant": "S1-aa-bead", "member": "seed-1", "replica": 2, "start_frame": 7}
+PROVENANCE = {"program": "cgdistill", "config_sha256": "0"}
 
 
 class LennardJones:
@@ -71,3 +89,42 @@ def lattice(cell_A, per_edge=5, noise_A=0.25, seed=1):
     n = len(kinds)
     topology = BeadTopology(TYPES, kinds, ("X",) * n, MASSES[kinds], np.arange(n), np.empty(0, dtype=int))
     return positions, topology
+
+
+def simulate(folder, potential=None, spec=SPEC, seed=11, out="out", cell=CUBIC):
+    """A short run in ``folder``; returns the record and the output folder."""
+    positions, topology = lattice(cell)
+    record = run_simulation(
+        potential or LennardJones(),
+        positions,
+        cell,
+        topology,
+        spec,
+        velocity_seed=seed,
+        out_dir=folder / out,
+        checkpoint_dir=folder / "checkpoint",
+        identity=IDENTITY,
+        provenance=PROVENANCE,
+    )
+    return record, folder / out
+
+
+class At(LennardJones):
+    """Does something at one call."""
+
+    def __init__(self, call, action):
+        super().__init__()
+        self.call, self.action = call, action
+
+    def evaluate(self, positions_A, cell_A, bead_types):
+        result = super().evaluate(positions_A, cell_A, bead_types)
+        return (self.action(result) or result) if self.n_calls == self.call else result
+
+
+class Crash(Exception):
+    """A fault of the evaluator."""
+
+
+def crash(_result):
+    """Fail as a broken evaluator does."""
+    raise Crash("out of memory")

@@ -109,6 +109,7 @@ def test_order_and_values_do_not_depend_on_the_history():
         assert np.array_equal(before, after)
     assert old.n_builds == 1
     first, second, _ = old.pairs(positions, cell)
+    assert first.dtype == second.dtype == np.int64
     assert (np.diff(first * 1000 + second) >= 0).all()
 
 

@@ -216,9 +216,7 @@ class _Reader:
             raise self.fault("columns", " ".join(columns), "xu yu zu, or x y z ix iy iz, or xsu ysu zsu")
         return (with_images or present)[0]
 
-    def _table(
-        self, stream: IO[str], n_atoms: int, columns: list[str], wanted: list[str]
-    ) -> dict[str, np.ndarray]:
+    def _table(self, stream: IO[str], n_atoms: int, columns: list[str], wanted: list[str]) -> dict[str, np.ndarray]:
         """The wanted columns, sorted by id; (n_atoms,) each."""
         lines = self._lines(stream, n_atoms, "ATOMS") if n_atoms else []
         if not lines:

@@ -45,9 +45,7 @@ class NeighbourList:
         # Fresh arrays at each step would cost more than the distances.
         self._buffers = (self._first, self._second, self._shifts)
 
-    def candidates(
-        self, positions_A: np.ndarray, cell_A: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def candidates(self, positions_A: np.ndarray, cell_A: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """All pairs of the list, those in the skin included, for loops that test the distance themselves.
 
         Returns
@@ -97,7 +95,7 @@ class NeighbourList:
         self._first, self._second, self._shifts = _in_order(
             first.astype(np.int64), second.astype(np.int64), images.astype(np.int64), cell, len(positions)
         )
-        self._buffers = (np.empty_like(first), np.empty_like(second), np.empty((len(first), 3)))
+        self._buffers = (np.empty_like(self._first), np.empty_like(self._second), np.empty((len(first), 3)))
         self._positions, self._cell = positions.copy(), cell.copy()
         self.n_builds += 1
 
