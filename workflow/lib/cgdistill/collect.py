@@ -1,0 +1,131 @@
+"""Tables of a whole run from the tables of its variants, trainings and simulations.
+
+Every function checks that nothing is there twice, so that no run is counted or averaged twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from .errors import InputError
+from .tables import read_table
+
+#: Variant under which the teachers stand in tables.
+TEACHERS = "T"
+RUN = ["variant", "member", "replica"]
+CURVE = ["metric", "item", "r_max_A"]
+PERFORMANCE_COLUMNS = [
+    "variant", "label", "member", "replica", "n_beads", "timestep_fs", "threads", "device", "ns_per_day", "wall_s",
+]  # fmt: skip
+TRAINING_COLUMNS = [
+    "variant", "label", "member", "split", "target", "bead_type", "unit", "mae", "rmse", "r2", "n",
+]  # fmt: skip
+_METRIC_COLUMNS = ["split", "target", "bead_type", "unit", "mae", "rmse", "r2", "n"]
+
+
+def concatenate(paths: Iterable[str | Path], keys: Sequence[str]) -> pd.DataFrame:
+    """One table of many, in the order of the files.
+
+    Parameters
+    ----------
+    keys: columns that together name a row.
+
+    Raises
+    ------
+    InputError
+        A column missing, no file at all, or a row that is there twice.
+    """
+    paths = list(paths)
+    if not paths:
+        raise InputError("tables", "files", "none", "at least one")
+    table = pd.concat([read_table(path, keys) for path in paths], ignore_index=True)
+    return _unique(table, keys, f"{paths[0]} and {len(paths) - 1} more")
+
+
+def _unique(table: pd.DataFrame, keys: Sequence[str], source: str) -> pd.DataFrame:
+    twice = table.duplicated(list(keys))
+    if twice.any():
+        row = "/".join(str(value) for value in table.loc[twice, list(keys)].iloc[0])
+        raise InputError(source, "rows", f"{row} twice", "each row once")
+    return table
+
+
+def tae_of(paths: Iterable[str | Path]) -> pd.DataFrame:
+    """Errors of every run: ``structure/<variant>/tae.csv`` of all variants."""
+    return concatenate(paths, [*RUN, *CURVE])
+
+
+def summary_of(paths: Iterable[str | Path]) -> pd.DataFrame:
+    """Means over runs: ``structure/<variant>/summary.csv`` of all variants."""
+    return concatenate(paths, ["variant", *CURVE])
+
+
+def runs_of(paths: Iterable[str | Path], labels: Mapping[str, str]) -> pd.DataFrame:
+    """Every run with its status: ``structure/<variant>/runs.csv`` of all variants, with the labels."""
+    runs = concatenate(paths, RUN)
+    if "label" not in runs.columns:
+        runs.insert(1, "label", [labels.get(name, name) for name in runs["variant"]])
+    return runs
+
+
+def read_record(path: str | Path) -> dict[str, Any]:
+    """A ``run.json``.
+
+    Raises
+    ------
+    InputError
+        Not JSON, or a field that names the run is missing.
+    """
+    try:
+        record: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(path, "file", repr(error), "JSON of a simulation") from None
+    for field in (*RUN, "status"):
+        if field not in record:
+            raise InputError(path, "fields", sorted(record), f"a field '{field}'")
+    return record
+
+
+def performance_of(paths: Iterable[str | Path], labels: Mapping[str, str]) -> pd.DataFrame:
+    """Speed of every simulation from its ``run.json``; columns `PERFORMANCE_COLUMNS`.
+
+    Failed runs are listed too: what they ran, they ran at that speed.
+    """
+    records = [read_record(path) for path in paths]
+    rows = [{**record, "label": labels.get(record["variant"], record["variant"])} for record in records]
+    table = pd.DataFrame(rows).reindex(columns=PERFORMANCE_COLUMNS)
+    return _unique(table, RUN, "simulations")
+
+
+def training_of(
+    teachers: Iterable[str | Path], students: Iterable[str | Path], labels: Mapping[str, str]
+) -> pd.DataFrame:
+    """What every network reaches on every target; columns `TRAINING_COLUMNS`.
+
+    Parameters
+    ----------
+    teachers: ``teachers/<teacher>/metrics.csv``; they stand under the variant `TEACHERS`.
+    students: ``students/<variant>/<member>/metrics.csv``.
+    """
+    parts = [(TEACHERS, Path(path)) for path in teachers]
+    parts += [(Path(path).parent.parent.name, Path(path)) for path in students]
+    tables = []
+    for variant, path in parts:
+        table = read_table(path, _METRIC_COLUMNS)
+        tables.append(table.assign(variant=variant, label=labels.get(variant, variant), member=path.parent.name))
+    joined = pd.concat(tables, ignore_index=True)[TRAINING_COLUMNS]
+    return _unique(joined, ["variant", "member", "split", "target", "bead_type"], "metrics")
+
+
+def versions_of(paths: Iterable[str | Path]) -> dict[str, list[str]]:
+    """Versions of programs over all ``run.json`` files; more than one where runs differ."""
+    found: dict[str, set[str]] = {}
+    for path in paths:
+        for program, version in (read_record(path).get("versions") or {}).items():
+            found.setdefault(str(program), set()).add(str(version))
+    return {program: sorted(versions) for program, versions in sorted(found.items())}

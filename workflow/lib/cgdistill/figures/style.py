@@ -1,0 +1,197 @@
+"""One look for all figures: colours and order of the models, sizes, and how figures are written.
+
+A model has the same colour in every figure of every run: the variants of Olowookere et al.
+(arXiv 2510.26650) have fixed ones, others take the next free colour of their family. Families: T (the
+teachers one by one), T8 (all of them at each step, however many), S1 (students of one teacher), S8 (of the ensemble).
+"""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from ..provenance import whole_file
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+REFERENCE_LABEL = "AA"
+REFERENCE_COLOUR = "#000000"
+FAILED_COLOUR = "#c1121f"
+NEUTRAL_COLOUR = "#5c6670"
+FAMILIES = ("T", "T8", "S1", "S8")
+_FAMILY_OF_KIND = {"teacher": "T", "teacher_ensemble": "T8", "single": "S1", "ensemble": "S8"}
+FAMILY_TITLES = {
+    "T": "T: teachers one by one",
+    "T8": "T8: all teachers at each step",
+    "S1": "S1: students of one teacher",
+    "S8": "S8: students of all teachers",
+}
+
+#: Colours and line styles of the paper's models, by label.
+_FIXED: dict[str, tuple[str, Any]] = {
+    "T": ("#8795a8", "-"),
+    "T8": ("#1f5fd0", "-"),
+    "S1Fε": ("#e4572e", "-"),
+    "S1fε": ("#8f1020", "--"),
+    "S1Ffε": ("#f29a92", "-."),
+    "S8Ff": ("#b5c918", "-"),
+    "S8Fε": ("#00a676", "--"),
+    "S8fε": ("#6fbf73", "-."),
+    "S8Ffε": ("#14532d", "-"),
+    "S8FfE": ("#2f8f2f", ":"),
+    "S8FfEε": ("#0f8b8d", (0, (5, 1, 1, 1))),
+}
+#: Hue (degrees) around which further colours of a family are made.
+_HUES = {"T": 215.0, "T8": 220.0, "S1": 5.0, "S8": 145.0}
+_LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)))
+
+FONT_SIZE = 9.0
+SMALL = 7.5
+RC: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": FONT_SIZE,
+    "axes.titlesize": FONT_SIZE,
+    "axes.titleweight": "bold",
+    "axes.labelsize": FONT_SIZE,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.8,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.formatter.useoffset": False,
+    "grid.color": "#e3e6ea",
+    "grid.linewidth": 0.6,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "legend.fontsize": SMALL,
+    "legend.frameon": False,
+    "lines.linewidth": 1.4,
+    "errorbar.capsize": 2.5,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "svg.fonttype": "path",
+    "svg.hashsalt": "cgdistill",
+    "path.simplify_threshold": 0.2,
+}
+_PNG_DPI = 160
+
+
+@dataclass(frozen=True)
+class Model:
+    """A variant as it appears in figures: ``kind`` is teacher, teacher_ensemble, single or ensemble."""
+
+    name: str
+    label: str
+    kind: str
+
+    @property
+    def family(self) -> str:
+        """T, T8, S1 or S8."""
+        return _FAMILY_OF_KIND[self.kind]
+
+
+def models_in_order(names: Sequence[str], labels: Mapping[str, str], kinds: Mapping[str, str]) -> list[Model]:
+    """Models of the given variants, family by family, in the order given within a family."""
+    models = [Model(name, labels.get(name, name), kinds[name]) for name in names]
+    return sorted(models, key=lambda model: FAMILIES.index(model.family))
+
+
+class Palette:
+    """Colour and line style of each model of a run."""
+
+    def __init__(self, models: Iterable[Model]) -> None:
+        self.models = list(models)
+        self._looks: dict[str, tuple[str, Any]] = {}
+        extra: dict[str, int] = {}
+        for model in self.models:
+            look = _FIXED.get(model.family if model.kind in ("teacher", "teacher_ensemble") else model.label)
+            if look is None or look in self._looks.values():
+                number = extra[model.family] = extra.get(model.family, -1) + 1
+                look = _further_look(model.family, number)
+            self._looks[model.name] = look
+
+    def colour(self, name: str) -> str:
+        """Colour of a variant."""
+        return self._looks[name][0]
+
+    def line(self, name: str) -> Any:
+        """Line style of a variant."""
+        return self._looks[name][1]
+
+    def label(self, name: str) -> str:
+        """Label of a variant, as plain text for matplotlib."""
+        return next(plain(model.label) for model in self.models if model.name == name)
+
+    def families(self) -> list[tuple[str, list[Model]]]:
+        """Columns of models in figures of curves: T and T8 together, S1, S8; empty ones are left out."""
+        groups = [("Teachers", ("T", "T8")), ("S1", ("S1",)), ("S8", ("S8",))]
+        columns = [
+            (FAMILY_TITLES.get(title, title), [model for model in self.models if model.family in members])
+            for title, members in groups
+        ]
+        return [(title, members) for title, members in columns if members]
+
+
+def _further_look(family: str, number: int) -> tuple[str, Any]:
+    """Look number ``number`` beyond the fixed ones: hue and lightness step around the family's hue."""
+    hue = (_HUES[family] + (-22.0, 22.0, 0.0)[number % 3] + 3.0 * (number // 3)) % 360.0
+    lightness = 0.30 + 0.11 * ((2 * number + number // 3) % 5)
+    return to_hex(colorsys.hls_to_rgb(hue / 360.0, lightness, 0.62)), _LINES[number % len(_LINES)]
+
+
+def plain(text: str) -> str:
+    """Text that matplotlib takes literally (no mathtext)."""
+    return text.replace("$", r"\$")
+
+
+def styled(function: Callable[P, R]) -> Callable[P, R]:
+    """Run a drawing function under the common settings."""
+
+    @wraps(function)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
+        with mpl.rc_context(RC):
+            return function(*args, **kwargs)
+
+    return drawn
+
+
+def new_figure(
+    rows: int, columns: int, width: float, height: float, **subplots: Any
+) -> tuple[Figure, list[list[Axes]]]:
+    """A figure of ``rows`` x ``columns`` panels, inches; panels as a list of rows."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(rows, columns, squeeze=False, **subplots)
+    return figure, [list(row) for row in panels]
+
+
+def save(figure: Figure, stem: str | Path) -> tuple[Path, Path]:
+    """Write ``<stem>.svg`` and ``<stem>.png``; the same figure gives the same bytes.
+
+    Returns
+    -------
+    The two paths, SVG first.
+    """
+    for axes in figure.axes:  # what lies inside the panels need not be measured for the layout
+        for artist in [*axes.lines, *axes.collections, *axes.patches, *axes.texts]:
+            artist.set_in_layout(False)
+    stem = Path(stem)
+    svg, png = stem.with_name(stem.name + ".svg"), stem.with_name(stem.name + ".png")
+    with mpl.rc_context(RC):
+        with whole_file(svg) as partial:
+            figure.savefig(partial, format="svg", dpi=_PNG_DPI, metadata={"Date": None, "Creator": "cgdistill"})
+        figure.set_layout_engine("none")  # the layout is found; finding it again costs as much as drawing
+        with whole_file(png) as partial:
+            figure.savefig(partial, format="png", dpi=_PNG_DPI, metadata={"Software": "cgdistill"})
+    return svg, png

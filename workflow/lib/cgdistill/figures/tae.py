@@ -1,0 +1,143 @@
+"""Total absolute errors of all models: overall, and per pair, triplet and type.
+
+Bars are means over the finished runs of a variant, error bars one standard deviation over them (none for
+a single run). Behind each bar: the value and the number of runs, and in red how many failed.
+"""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .style import FAILED_COLOUR, NEUTRAL_COLOUR, SMALL, Palette, new_figure, plain, styled
+
+METRIC_TITLES = {"rdf": "RDF", "adf": "ADF", "cdf": "CDF"}
+#: Units of the TAE: g(r) is dimensionless, ADF and CDF are densities.
+TAE_UNITS = {"rdf": "Å", "adf": "", "cdf": ""}
+#: TAE of one item above which Olowookere et al. (arXiv 2510.26650) call a distortion substantial.
+RULES_OF_THUMB = {"rdf": 1.0, "adf": 0.2, "cdf": 0.5}
+OVERALL = "overall"
+#: Keeps lines from running through numbers.
+_PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.6}
+
+
+def axis_label(metric: str) -> str:
+    """Label of an axis of TAE."""
+    unit = f" / {TAE_UNITS[metric]}" if TAE_UNITS[metric] else ""
+    return f"TAE of the {METRIC_TITLES[metric]}{unit}"
+
+
+def rows_of(summary: pd.DataFrame, metric: str, item: str, r_max_A: float = math.nan) -> pd.DataFrame:
+    """Rows of one item by variant (index ``variant``)."""
+    chosen = summary[(summary["metric"] == metric) & (summary["item"] == item)]
+    radius = chosen["r_max_A"]
+    chosen = chosen[radius.isna() if math.isnan(r_max_A) else (radius - r_max_A).abs() < 1e-6]
+    return chosen.set_index("variant")
+
+
+def bar_panel(axes: Axes, rows: pd.DataFrame, palette: Palette, small: bool = False) -> None:
+    """Draw one horizontal bar per model into ``axes``.
+
+    Parameters
+    ----------
+    rows: index ``variant``; columns mean, std, n, n_failed.
+    small: leave the numbers of runs out.
+    """
+    names = [model.name for model in palette.models]
+    means = rows["mean"].reindex(names)
+    ends = (means + rows["std"].reindex(names).fillna(0.0)).max()
+    reach = float(ends) if math.isfinite(ends) and ends > 0 else 1.0
+    for place, name in enumerate(names):
+        if name not in rows.index:
+            continue
+        row = rows.loc[name]
+        failed = int(row["n_failed"])
+        if not math.isfinite(row["mean"]):
+            axes.text(0.02 * reach, place, f"no finished run, {failed} failed", va="center", color=FAILED_COLOUR,
+                      fontsize=SMALL, bbox=_PAPER)  # fmt: skip
+            continue
+        axes.barh(place, row["mean"], height=0.72, color=palette.colour(name), gid=f"bar-{name}")
+        std = row["std"] if math.isfinite(row["std"]) else 0.0
+        if std:
+            axes.errorbar(row["mean"], place, xerr=std, fmt="none", ecolor="#222222", elinewidth=1.1, gid=f"std-{name}")
+        text = value_text(row["mean"], row["std"])
+        if not small:
+            text += f"  ({int(row['n'])})"
+        note = axes.annotate(
+            text, (row["mean"] + std, place), (4, 0), textcoords="offset points", va="center", fontsize=SMALL,
+            bbox=_PAPER,
+        )  # fmt: skip
+        if failed:
+            axes.annotate(
+                f" {failed} failed",
+                (1, 0.5),
+                xycoords=note,
+                va="center",
+                fontsize=SMALL,
+                color=FAILED_COLOUR,
+                bbox=_PAPER,
+            )
+    axes.set_xlim(0, reach * (1.75 if small else 1.9))
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_yticks(range(len(names)), [palette.label(name) for name in names])
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
+
+
+def value_text(mean: float, std: float) -> str:
+    """``mean ± std``: two digits of the standard deviation, at most three of the mean."""
+    if not math.isfinite(mean):
+        return "none"
+    scale = max(std if math.isfinite(std) else 0.0, abs(mean) / 10)
+    digits = max(0, 1 - math.floor(math.log10(scale))) if scale > 0 else 2
+    return f"{mean:.{digits}f}" + (f" ± {std:.{digits}f}" if math.isfinite(std) else "")
+
+
+@styled
+def overall_figure(summary: pd.DataFrame, palette: Palette) -> Figure:
+    """Overall TAE of all models, one panel per metric.
+
+    Parameters
+    ----------
+    summary: columns variant, label, metric, item, r_max_A, mean, std, n, n_failed.
+    """
+    metrics = [metric for metric in METRIC_TITLES if (summary["metric"] == metric).any()]
+    height = 1.3 + 0.27 * len(palette.models)
+    figure, panels = new_figure(1, len(metrics), 3.7 * len(metrics) + 0.4, height, sharey=True)
+    for axes, metric in zip(panels[0], metrics, strict=True):
+        bar_panel(axes, rows_of(summary, metric, OVERALL), palette)
+        axes.set_title(f"{METRIC_TITLES[metric]}, sum over {_items(metric)}")
+        axes.set_xlabel(axis_label(metric))
+    return figure
+
+
+def _items(metric: str) -> str:
+    return {"rdf": "pairs", "adf": "triplets and radii", "cdf": "types"}[metric]
+
+
+@styled
+def item_figure(summary: pd.DataFrame, metric: str, palette: Palette) -> Figure:
+    """TAE of all models per item: pairs (rdf), triplets by r_max (adf), types (cdf).
+
+    The dashed line is the rule of thumb for a substantial distortion.
+    """
+    own = summary[(summary["metric"] == metric) & (summary["item"] != OVERALL)]
+    keys = list(own[["item", "r_max_A"]].drop_duplicates().itertuples(index=False, name=None))
+    columns = len({radius for _, radius in keys}) if metric == "adf" else min(3, len(keys))
+    rows = -(-len(keys) // columns)
+    height = rows * (0.75 + 0.2 * len(palette.models)) + 0.5
+    figure, panels = new_figure(rows, columns, 3.4 * columns + 0.8, height, sharey=True)
+    flat = [axes for row in panels for axes in row]
+    for axes, (item, radius) in zip(flat, keys, strict=False):
+        bar_panel(axes, rows_of(own, metric, item, radius), palette, small=True)
+        where = f", $r_{{max}}$ = {radius:g} Å" if metric == "adf" else ""
+        axes.set_title(plain(item) + where)
+        if RULES_OF_THUMB[metric] < axes.get_xlim()[1]:
+            axes.axvline(RULES_OF_THUMB[metric], color=NEUTRAL_COLOUR, linestyle=(0, (4, 3)), linewidth=1.0, zorder=0.8)
+    for axes in flat[len(keys) :]:
+        axes.set_visible(False)
+    figure.supxlabel(axis_label(metric), fontsize=9)
+    return figure

@@ -1,0 +1,129 @@
+"""Training curves of teachers and students, and what they reach on each target."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from .style import NEUTRAL_COLOUR, SMALL, Palette, new_figure, plain, styled
+
+TARGET_LABELS = {
+    "F": "F (all-atom forces)",
+    "f": "f (teacher forces)",
+    "E": "E (system energy)",
+    "epsilon": "ε (bead energies)",
+}
+Histories = Mapping[str, pd.DataFrame]
+
+
+@styled
+def teachers_figure(histories: Histories, palette: Palette) -> Figure:
+    """Loss against epoch, one panel per teacher.
+
+    Parameters
+    ----------
+    histories: by teacher; columns epoch, train_loss, valid_loss, best (1 where the best so far).
+    """
+    columns = min(4, len(histories))
+    rows = math.ceil(len(histories) / columns)
+    figure, panels = new_figure(rows, columns, 2.6 * columns + 0.4, 1.9 * rows + 0.7, sharex=True, sharey=True)
+    flat = [axes for row in panels for axes in row]
+    colour = palette.colour("T")
+    for axes, (name, history) in zip(flat, histories.items(), strict=False):
+        axes.plot(history["epoch"], history["train_loss"], color=NEUTRAL_COLOUR, linewidth=0.9, linestyle="--")
+        axes.plot(history["epoch"], history["valid_loss"], color=colour)
+        best = history.loc[history["valid_loss"].idxmin()]
+        axes.plot(best["epoch"], best["valid_loss"], "o", markersize=4.5, color="#111111")
+        axes.set_title(plain(f"{name}, best epoch {int(best['epoch'])}"))
+    for axes in flat[len(histories) :]:
+        axes.set_visible(False)
+    _robust_y(flat[0], [history[c] for history in histories.values() for c in ("train_loss", "valid_loss")])
+    figure.supxlabel("epoch", fontsize=9)
+    figure.supylabel("loss / (kcal/mol/Å)", fontsize=9)
+    handles = [
+        Line2D([], [], color=NEUTRAL_COLOUR, linestyle="--", linewidth=0.9, label="training"),
+        Line2D([], [], color=colour, label="validation"),
+        Line2D([], [], color="#111111", marker="o", markersize=4.5, linestyle="", label="model kept"),
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=3)
+    return figure
+
+
+def _robust_y(axes: object, losses: list[pd.Series]) -> None:
+    """Y range without the first epochs' spikes (axes are shared)."""
+    values = np.concatenate([series.to_numpy(dtype=np.float64) for series in losses])
+    values = values[np.isfinite(values)]
+    if len(values):
+        low, high = values.min(), np.percentile(values, 98)
+        margin = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
+        axes.set_ylim(low - margin, high + margin)  # type: ignore[attr-defined]
+
+
+@styled
+def students_figure(histories: Mapping[str, Histories], palette: Palette) -> Figure:
+    """Validation loss relative to its first value, one panel per student variant, one line per member.
+
+    Losses of variants differ in their terms, so only their course can be compared.
+    """
+    names = [model.name for model in palette.models if histories.get(model.name)]
+    columns = min(3, len(names))
+    rows = math.ceil(len(names) / columns)
+    figure, panels = new_figure(rows, columns, 3.2 * columns + 0.4, 1.9 * rows + 0.5, sharey=True)
+    flat = [axes for row in panels for axes in row]
+    for axes, name in zip(flat, names, strict=False):
+        members = histories[name]
+        for history in members.values():
+            relative = history["valid_loss"] / history["valid_loss"].iloc[0]
+            axes.plot(history["epoch"], relative, color=palette.colour(name), linewidth=1.1, alpha=0.85)
+            best = int(history["valid_loss"].to_numpy().argmin())
+            axes.plot(history["epoch"].iloc[best], relative.iloc[best], "o", markersize=3.5, color="#111111")
+        plural = "student" if len(members) == 1 else "students"
+        axes.set_title(f"{palette.label(name)}, {len(members)} {plural}")
+        axes.set_ylim(0, 1.05)
+    for axes in flat[len(names) :]:
+        axes.set_visible(False)
+    figure.supxlabel("epoch", fontsize=9)
+    figure.supylabel("validation loss / its first value", fontsize=9)
+    return figure
+
+
+@styled
+def r2_figure(training: pd.DataFrame, palette: Palette, split: str = "test") -> Figure:
+    """R² on each target, one panel per target, mean and standard deviation over the members of a variant.
+
+    Parameters
+    ----------
+    training: columns variant, member, split, target, r2 (and bead_type, of which ``all`` is taken).
+    """
+    own = training[training["split"] == split]
+    if "bead_type" in own.columns:
+        own = own[own["bead_type"] == "all"]
+    targets = [target for target in TARGET_LABELS if (own["target"] == target).any()]
+    names = [model.name for model in palette.models if (own["variant"] == model.name).any()]
+    figure, panels = new_figure(1, len(targets), 2.7 * len(targets) + 0.8, 1.1 + 0.27 * len(names), sharey=True)
+    for axes, target in zip(panels[0], targets, strict=True):
+        for place, name in enumerate(names):
+            values = own.loc[(own["variant"] == name) & (own["target"] == target), "r2"].dropna()
+            if values.empty:
+                continue
+            mean, std = float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else 0.0
+            shown = max(mean, 0.0)
+            axes.barh(place, shown, height=0.72, color=palette.colour(name), gid=f"bar-{name}")
+            if std and mean > 0:
+                axes.errorbar(mean, place, xerr=std, fmt="none", ecolor="#222222", elinewidth=1.1, gid=f"std-{name}")
+            end = shown + (std if mean > 0 else 0.0)
+            axes.annotate(f"{mean:.3f}", (end, place), (4, 0), textcoords="offset points", va="center", fontsize=SMALL)
+        axes.set_xlim(0, 1.35)
+        axes.set_xticks([0, 0.25, 0.5, 0.75, 1.0])
+        axes.set_ylim(len(names) - 0.4, -0.6)
+        axes.set_yticks(range(len(names)), [palette.label(name) for name in names])
+        axes.grid(visible=False, axis="y")
+        axes.tick_params(axis="y", length=0)
+        axes.set_title(TARGET_LABELS[target])
+        axes.set_xlabel("R²")
+    return figure

@@ -1,0 +1,273 @@
+"""The report page: one HTML file that holds everything it shows and fetches nothing.
+
+Text from configs, tables and file names is escaped by the template; figures are embedded as images, so
+that nothing inside them can run.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+import yaml
+
+from .facts import Facts
+from .figures.style import Palette
+from .figures.tae import METRIC_TITLES, OVERALL, RULES_OF_THUMB, TAE_UNITS, rows_of, value_text
+from .figures.training import TARGET_LABELS
+from .provenance import config_hash, whole_file
+from .verdict import stability, verdicts
+
+#: ns/day of Olowookere et al. (arXiv 2510.26650) by family: 1,000 beads, 2 fs, 48 threads.
+PAPER_NS_PER_DAY = {"T": 2.66, "T8": 0.54, "S1": 2.66, "S8": 2.66}
+_TEMPLATES = Path(__file__).parent / "templates"
+#: Above so many rows a table is folded.
+_LONG = 14
+
+
+@dataclass(frozen=True)
+class ReportFigure:
+    """One figure of the page: ``section`` is structure, stability, training or forces."""
+
+    stem: str
+    section: str
+    title: str
+    caption: str
+    svg: Path
+
+    def source(self) -> str:
+        """The figure as a data URI."""
+        return "data:image/svg+xml;base64," + base64.b64encode(self.svg.read_bytes()).decode("ascii")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of plain text; ``marked`` rows stand out, ``swatches`` are the colours before the first column."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    swatches: Sequence[str] = ()
+    marked: frozenset[int] = frozenset()
+
+    @property
+    def long(self) -> bool:
+        """Whether it should be folded."""
+        return len(self.rows) > _LONG
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """What the page is made from.
+
+    Attributes
+    ----------
+    run: name of the run.
+    config: the whole config.
+    summary, runs, performance, training: tables of the run.
+    gradient_check: per teacher, forces against finite differences of the energy; None without.
+    students: rows of the students' table (name, label, teacher and weights); None without.
+    facts: sections of what was run, by title.
+    provenance: ``inputs`` (checksums by name), ``versions`` (by program), further plain values.
+    """
+
+    run: str
+    config: Mapping[str, Any]
+    palette: Palette
+    summary: pd.DataFrame
+    runs: pd.DataFrame
+    performance: pd.DataFrame
+    training: pd.DataFrame
+    gradient_check: pd.DataFrame | None
+    students: pd.DataFrame | None
+    facts: Mapping[str, Facts]
+    figures: Sequence[ReportFigure]
+    provenance: Mapping[str, Any]
+
+
+def write_report(path: str | Path, data: ReportData) -> None:
+    """Write the page, whole or not at all."""
+    with whole_file(path) as partial:
+        partial.write_text(render(data), encoding="utf-8")
+
+
+def render(data: ReportData) -> str:
+    """The page as text."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    names = [model.name for model in data.palette.models]
+    return environment.get_template("report.html.j2").render(
+        data=data,
+        ensemble=ensemble_label(data),
+        unstable=bool((data.runs["status"] != "finished").any()),
+        verdicts=verdicts(data.summary),
+        stability=stability(data.summary, names),
+        thumbs=[
+            (METRIC_TITLES[metric], f"{limit:g}{' ' + TAE_UNITS[metric] if TAE_UNITS[metric] else ''}")
+            for metric, limit in RULES_OF_THUMB.items()
+        ],
+        sections={
+            name: [figure for figure in data.figures if figure.section == name]
+            for name in ("structure", "stability", "training", "forces")
+        },
+        summary_table=summary_table(data),
+        item_tables=[(METRIC_TITLES[metric], item_table(data, metric)) for metric in METRIC_TITLES],
+        performance_table=performance_table(data),
+        training_table=training_table(data),
+        runs_table=runs_table(data),
+        students_table=plain_table(data.students),
+        gradient_table=plain_table(data.gradient_check),
+        config_text=yaml.safe_dump(dict(data.config), sort_keys=False, allow_unicode=True, width=100),
+        config_sha256=config_hash(data.config),
+    )
+
+
+def _cell(value: Any) -> str:
+    """A value as the reader wants to see it."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.4g}" if value != round(value) or abs(value) >= 1e6 else f"{value:.0f}"
+    return str(value)
+
+
+def _spread(values: pd.Series) -> str:
+    """Mean and standard deviation of some values."""
+    known = values.dropna()
+    return value_text(float(known.mean()), float(known.std(ddof=1))) if len(known) else "–"
+
+
+def plain_table(table: pd.DataFrame | None) -> Table | None:
+    """All rows and columns of a table."""
+    if table is None or table.empty:
+        return None
+    rows = [[_cell(value) for value in row] for row in table.itertuples(index=False, name=None)]
+    return Table([_words(column) for column in table.columns], rows)
+
+
+def _words(column: str) -> str:
+    """A column name for the page: ``rms_force_kcal_mol_A`` -> ``rms force / kcal/mol/Å``."""
+    units = {
+        "_kcal_mol_A": "kcal/mol/Å", "_kcal_mol": "kcal/mol", "_ps": "ps", "_fs": "fs", "_K": "K", "_A": "Å",
+        "_atm": "atm", "_s": "s",
+    }  # fmt: skip
+    if column == "ns_per_day":
+        return "ns/day"
+    for ending, unit in units.items():
+        if column.endswith(ending) and column != "n_s" and not column.startswith("w_"):
+            return f"{column[: -len(ending)].replace('_', ' ')} ({unit})"
+    return column if column.startswith("w_") else column.replace("_", " ")
+
+
+def summary_table(data: ReportData) -> Table:
+    """Overall errors of all models; the lowest of each metric is starred."""
+    metrics = [metric for metric in METRIC_TITLES if (data.summary["metric"] == metric).any()]
+    by_metric = {metric: rows_of(data.summary, metric, OVERALL) for metric in metrics}
+    lowest = {metric: rows["mean"].idxmin() for metric, rows in by_metric.items() if rows["mean"].notna().any()}
+    rows: list[list[str]] = []
+    swatches, marked = [], set()
+    for model in data.palette.models:
+        row, failed = [model.label], 0
+        for metric in metrics:
+            if model.name not in by_metric[metric].index:
+                row.append("–")
+                continue
+            own = by_metric[metric].loc[model.name]
+            star = " ★" if lowest.get(metric) == model.name else ""
+            row.append(value_text(own["mean"], own["std"]) + star if math.isfinite(own["mean"]) else "–")
+            finished, failed = int(own["n"]), int(own["n_failed"])
+        if failed:
+            marked.add(len(rows))
+        rows.append([*row, str(finished), str(failed)])
+        swatches.append(data.palette.colour(model.name))
+    heads = [METRIC_TITLES[m] + (f" ({TAE_UNITS[m]})" if TAE_UNITS[m] else "") for m in metrics]
+    return Table(["Model", *heads, "Finished runs", "Failed"], rows, swatches, frozenset(marked))
+
+
+def item_table(data: ReportData, metric: str) -> Table | None:
+    """Errors per pair, triplet and radius, or type: one column per model."""
+    own = data.summary[(data.summary["metric"] == metric) & (data.summary["item"] != OVERALL)]
+    keys = list(own[["item", "r_max_A"]].drop_duplicates().itertuples(index=False, name=None))
+    if not keys:
+        return None
+    rows = []
+    for item, radius in keys:
+        found = rows_of(own, metric, item, radius)
+        cells = [
+            value_text(found.loc[model.name, "mean"], found.loc[model.name, "std"])
+            if model.name in found.index and math.isfinite(found.loc[model.name, "mean"])
+            else "–"
+            for model in data.palette.models
+        ]
+        rows.append([item + (f", {radius:g} Å" if metric == "adf" else ""), *cells])
+    return Table(["Item", *(model.label for model in data.palette.models)], rows)
+
+
+def performance_table(data: ReportData) -> Table:
+    """Speed of each model, its ratio to all teachers at each step, and the paper's value."""
+    table, ensemble = data.performance, ensemble_label(data)
+    names = [model.name for model in data.palette.models if model.family == "T8"]
+    t8 = table.loc[table["variant"].isin(names), "ns_per_day"].mean()
+    rows, swatches = [], []
+    for model in data.palette.models:
+        own = table[table["variant"] == model.name]
+        if own.empty:
+            continue
+        speed = own["ns_per_day"].mean()
+        per_second = (own["ns_per_day"] / (own["timestep_fs"] * 1e-6 * 86400.0)).mean()
+        settings = [
+            ", ".join(sorted({_cell(v) for v in own[c]})) for c in ("n_beads", "timestep_fs", "threads", "device")
+        ]
+        ratio = f"{speed / t8:.2f}" if t8 > 0 and math.isfinite(speed) else "–"
+        rows.append([model.label, _spread(own["ns_per_day"]), f"{per_second:.3g}", ratio, *settings,
+                     f"{PAPER_NS_PER_DAY[model.family]:.2f}"])  # fmt: skip
+        swatches.append(data.palette.colour(model.name))
+    heads = ["Model", "ns/day", "Steps per second", f"Speed / {ensemble}", "Beads", "Step (fs)", "Threads", "Device",
+             "Paper, ns/day"]  # fmt: skip
+    return Table(heads, rows, swatches)
+
+
+def ensemble_label(data: ReportData) -> str:
+    """Label of the model that evaluates all teachers at each step."""
+    return next((model.label for model in data.palette.models if model.family == "T8"), "T8")
+
+
+def training_table(data: ReportData) -> Table:
+    """R² and RMSE on the test frames by target, mean and standard deviation over the members of a variant."""
+    own = data.training[data.training["split"] == "test"]
+    if "bead_type" in own.columns:
+        own = own[own["bead_type"] == "all"]
+    targets = [target for target in TARGET_LABELS if (own["target"] == target).any()]
+    rows, swatches = [], []
+    for model in data.palette.models:
+        part = own[own["variant"] == model.name]
+        if part.empty:
+            continue
+        row = [model.label, str(part["member"].nunique())]
+        for target in targets:
+            chosen = part[part["target"] == target]
+            row += [_spread(chosen["r2"]), _spread(chosen["rmse"])]
+        rows.append(row)
+        swatches.append(data.palette.colour(model.name))
+    heads = ["Model", "Networks"]
+    for target in targets:
+        unit = own.loc[own["target"] == target, "unit"].iloc[0].replace("/A", "/Å")
+        heads += [f"R² {target.replace('epsilon', 'ε')}", f"RMSE {target.replace('epsilon', 'ε')} ({unit})"]
+    return Table(heads, rows, swatches)
+
+
+def runs_table(data: ReportData) -> Table:
+    """Every simulation; failed ones are marked."""
+    wanted = ["label", "member", "replica", "status", "reason", "n_frames", "equilibrated_ps", "n_effective",
+              "mean_temperature_K", "ns_per_day"]  # fmt: skip
+    columns = [column for column in wanted if column in data.runs.columns]
+    rows = [[_cell(value) for value in row] for row in data.runs[columns].itertuples(index=False, name=None)]
+    marked = frozenset(int(row) for row in (data.runs["status"] != "finished").to_numpy().nonzero()[0])
+    return Table([_words(column) for column in columns], rows, (), marked)

@@ -1,0 +1,21 @@
+"""Tables of the whole run from those of its variants, networks and simulations.
+
+Inputs: tae, summary, runs (one per variant), records (run.json of each simulation), teachers, students (metrics).
+Outputs: tae, summary, runs, performance, training.
+"""
+
+from cgdistill import collect
+from cgdistill.console import job
+from cgdistill.provenance import stamp
+from cgdistill.tables import write_table
+
+with job(snakemake.log[0]):
+    source, output, labels = snakemake.input, snakemake.output, dict(snakemake.params.labels)
+    write_table(output.tae, collect.tae_of(source.tae), stamp(labels, source.tae))
+    write_table(output.summary, collect.summary_of(source.summary), stamp(labels, source.summary))
+    write_table(output.runs, collect.runs_of(source.runs, labels), stamp(labels, source.runs))
+    versions = collect.versions_of(source.records)
+    speed = collect.performance_of(source.records, labels)
+    write_table(output.performance, speed, stamp(labels, source.records, versions=versions))
+    training = collect.training_of(source.teachers, source.students, labels)
+    write_table(output.training, training, stamp(labels, [*source.teachers, *source.students]))
