@@ -1,0 +1,81 @@
+"""A trained network in LAMMPS: the same forces as its graph gives, and a conserved energy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from cgdistill.atoms import read_topology
+from cgdistill.beads import BeadFile
+from cgdistill.config import read_yaml
+from cgdistill.frames import PairFrames
+from cgdistill.lammps_engine import BeadSystem, Engine
+from cgdistill.mapping import Mapper, map_trajectory
+from cgdistill.mapping_rules import MappingRules
+from cgdistill.network import BeadModel, NetworkSpec
+from cgdistill.network_potential import NetworkPotential
+from cgdistill.prior import fit_prior, prior_from_table
+from cgdistill.simulation_spec import SimulationSpec
+from cgdistill.training import LossWeights, Trainer, TrainingSpec
+
+NETWORK = NetworkSpec(2, 1, 2, 6, 16, 7.5, 2.5, 7.0)
+TRAINING = TrainingSpec(4e-3, 4, 8, 4, "learning-rate", 0.5, 10, 1e-5, 8, 10)
+SPEC = SimulationSpec(ensemble="nve", temperature_K=298.15, timestep_fs=2.0, skin_A=1.0)
+
+
+@pytest.fixture(scope="module")
+def trained(root, tmp_path_factory):
+    """A model trained for four epochs on 16 frames of the demo data, and one frame to start from."""
+    rules = MappingRules.from_dict(read_yaml(root / "config/mappings/des.yaml"), "des.yaml")
+    demo = root / "resources/demo"
+    path = tmp_path_factory.mktemp("beads") / "beads.h5"
+    mapper = Mapper(rules, read_topology(demo / "des128.gro", demo / "des128.top"))
+    map_trajectory(path, mapper, [demo / "des128.trr"], {}, max_frames=20)
+    with BeadFile(path) as beads:
+        table = fit_prior([beads.frames(slice(0, 16))], beads.topology, 0.15, 0.05, 1.5)
+        model = BeadModel(NETWORK, prior_from_table(table, rules.types, "fit"), seed=3)
+        frames = PairFrames.from_beads(beads, np.arange(20), NETWORK.cutoff_A)
+        Trainer(model, frames, np.arange(16), np.arange(16, 20), LossWeights(F=1.0), TRAINING, seed=3).run()
+        return model.eval(), beads.frames([0]), beads.topology
+
+
+def engine_of(trained, dtype):
+    """LAMMPS with the model in the given precision, ready to run."""
+    model, frame, topology = trained
+    system = BeadSystem.from_frame(frame.positions_A[0], frame.cells_A[0], topology)
+    engine = Engine(NetworkPotential([model], SPEC.skin_A, dtype), system, SPEC)
+    engine.start(11)
+    engine.integrate()
+    engine.setup()
+    return engine, system
+
+
+def test_forces_are_those_of_the_graph(trained):
+    """LAMMPS moves beads by the forces of the model's graph, in float32, at another place of the trajectory."""
+    model, _, topology = trained
+    engine, system = engine_of(trained, torch.float32)
+    engine.run(25)
+    forces, positions = engine.forces_kcal_mol_A(), engine.positions_A()
+    engine.close()
+    exact = NetworkPotential([model], 0.0, torch.float64).evaluate(positions, system.cell_A, topology.bead_types)
+    scale = np.sqrt((exact.forces_kcal_mol_A**2).mean())
+    assert scale > 1.0
+    np.testing.assert_allclose(forces, exact.forces_kcal_mol_A, atol=2e-4 * scale)
+
+
+def test_energy_is_conserved(trained):
+    """2 ps of NVE: the total energy stays within 1% of the kinetic energy, which itself changes by far more.
+
+    A force that is not the gradient of the energy, or a pair lost by the neighbour list, shows as drift.
+    """
+    engine, _ = engine_of(trained, torch.float64)
+    total, potential = [], []
+    for _ in range(20):
+        engine.run(50)
+        values = engine.thermo()
+        total.append(values["total_energy_kcal_mol"])
+        potential.append(values["potential_energy_kcal_mol"])
+    engine.close()
+    kinetic = np.mean(np.subtract(total, potential))
+    assert np.ptp(total) < 0.01 * kinetic
+    assert np.ptp(potential) > 10 * np.ptp(total)
