@@ -88,7 +88,7 @@ def read_split(path: str | Path, n_frames: int) -> Split:
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
         parts = {name: np.asarray(data[name], dtype=np.int64) for name in PARTS}
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(path, "file", repr(error), "JSON with train, valid and test") from None
     together = np.concatenate(list(parts.values()))
     if any(len(part) == 0 for part in parts.values()):

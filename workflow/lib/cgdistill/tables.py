@@ -1,6 +1,6 @@
 """Tidy tables on disk: CSV with one comment line that holds the provenance.
 
-``pandas.read_csv(path, comment="#")`` reads any of them. Units are in the column names or in a
+``pandas.read_csv(path, skiprows=1)`` reads any of them. Units are in the column names or in a
 column ``unit``.
 """
 
@@ -36,7 +36,8 @@ def read_table(path: str | Path, columns: Sequence[str] = ()) -> pd.DataFrame:
         The file does not start with the provenance line, or one of ``columns`` is missing.
     """
     read_provenance(path)
-    table = pd.read_csv(path, comment="#", keep_default_na=False, na_values=["", "nan"])
+    # Not comment="#", which would cut a value that holds one.
+    table = pd.read_csv(path, skiprows=1, keep_default_na=False, na_values=["", "nan"])
     for column in columns:
         if column not in table.columns:
             raise InputError(path, "columns", list(table.columns), f"a column '{column}'")
