@@ -85,7 +85,9 @@ class Interrupted(RuntimeError):
 def error_sum(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """err(y', y) = RMSE + MAE over all elements (eq. 3)."""
     residual = prediction - target
-    return residual.square().mean().sqrt() + residual.abs().mean()
+    # The norm's gradient at zero is zero; that of a square root would be infinite, and the batch's energy alone
+    # (one number for one frame) does hit its target exactly now and then.
+    return torch.linalg.vector_norm(residual) / residual.numel() ** 0.5 + residual.abs().mean()
 
 
 def predict_batch(model: BeadModel, batch: Batch, differentiable: bool = False) -> dict[str, torch.Tensor]:
@@ -315,7 +317,7 @@ class Trainer:
         except Exception as error:  # torch raises many kinds for a damaged file
             log.warning("%s: cannot be read (%s), starting anew", self.checkpoint, error)
             return
-        if state.get("format") != CHECKPOINT_FORMAT or state.get("key") != self.key:
+        if not isinstance(state, dict) or state.get("format") != CHECKPOINT_FORMAT or state.get("key") != self.key:
             log.info("%s: of another training, starting anew", self.checkpoint)
             return
         self.model.load_weights(state["weights"], self.checkpoint)
