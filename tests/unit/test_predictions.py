@@ -1,0 +1,93 @@
+"""Predictions of an ensemble: mean and spread over exactly the members asked for."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+from cgdistill.errors import InputError
+from cgdistill.predictions import average_predictions, read_predictions, single_predictions, write_predictions
+
+TYPES = np.array([0, 1, 1])
+NAMES = [f"seed-{number}" for number in range(1, 9)]
+
+
+@pytest.fixture
+def members():
+    rng = np.random.default_rng(0)
+    return [
+        single_predictions(
+            name,
+            rng.normal(size=(4, 3, 3)).astype("f4"),
+            rng.normal(loc=10.0 * number, size=(4, 3)).astype("f4"),
+            TYPES,
+        )
+        for number, name in enumerate(NAMES)
+    ]
+
+
+def test_mean_and_spread(members):
+    mean = average_predictions(members, NAMES)
+    forces = np.stack([member.forces_kcal_mol_A for member in members])
+    epsilon = np.stack([member.epsilon_kcal_mol for member in members])
+    np.testing.assert_allclose(mean.forces_kcal_mol_A, forces.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(mean.forces_spread_kcal_mol_A, forces.std(axis=0, ddof=1), rtol=1e-5)
+    np.testing.assert_allclose(mean.epsilon_kcal_mol, epsilon.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(mean.epsilon_spread_kcal_mol, epsilon.std(axis=0, ddof=1), rtol=1e-5)
+    np.testing.assert_allclose(mean.energy_kcal_mol, mean.epsilon_kcal_mol.sum(axis=1), rtol=1e-6)
+    assert mean.members == tuple(NAMES)
+
+
+def test_members_are_centred_per_type_before_they_are_averaged(members):
+    """The free constants (up to 70 kcal/mol between members) are in neither mean nor spread."""
+    mean = average_predictions(members, NAMES)
+    assert mean.epsilon_spread_kcal_mol.max() < 5.0
+    for kind in (0, 1):
+        assert mean.epsilon_kcal_mol[:, TYPES == kind].mean() == pytest.approx(0, abs=1e-5)
+
+
+def test_seven_of_eight_a_stranger_or_a_duplicate_are_refused(members):
+    with pytest.raises(InputError, match="members"):
+        average_predictions(members[:7], NAMES)
+    with pytest.raises(InputError, match="members"):
+        average_predictions([*members[:7], members[0]], NAMES)
+    with pytest.raises(InputError, match="members"):
+        average_predictions(members, NAMES[:7])
+    with pytest.raises(InputError, match="members"):
+        average_predictions([*members[:7], members[0]], [*NAMES[:7], NAMES[0]])
+
+
+def test_shapes_must_agree(members):
+    other = single_predictions("seed-8", np.zeros((5, 3, 3), "f4"), np.zeros((5, 3), "f4"), TYPES)
+    with pytest.raises(InputError, match="shape"):
+        average_predictions([*members[:7], other], NAMES)
+
+
+def test_file_round_trip(tmp_path, members):
+    mean = average_predictions(members, NAMES)
+    path = tmp_path / "mean.h5"
+    write_predictions(path, mean, {"seed": 1})
+    back = read_predictions(path)
+    assert back.members == mean.members
+    for name in ("forces_kcal_mol_A", "epsilon_kcal_mol", "forces_spread_kcal_mol_A", "epsilon_spread_kcal_mol"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(mean, name))
+    targets = back.targets()
+    assert {name: values.shape for name, values in targets.items()} == {"f": (4, 3, 3), "E": (4,), "epsilon": (4, 3)}
+    assert all(values.dtype == np.float32 for values in targets.values())
+    write_predictions(path, members[0], {})
+    assert read_predictions(path).forces_spread_kcal_mol_A is None
+
+
+@pytest.mark.parametrize("fault", ["format", "unit", "no file"])
+def test_damage_is_named(tmp_path, members, fault):
+    path = tmp_path / "one.h5"
+    if fault != "no file":
+        write_predictions(path, members[0], {})
+        with h5py.File(path, "r+") as file:
+            if fault == "unit":
+                file["forces"].attrs["unit"] = "eV/A"
+            else:
+                file.attrs["format"] = "other"
+    with pytest.raises(InputError) as caught:
+        read_predictions(path)
+    assert caught.value.source == str(path)

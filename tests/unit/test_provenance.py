@@ -1,0 +1,83 @@
+"""Stamps, whole files and the digest of the code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import cgdistill
+import pytest
+from cgdistill import provenance
+
+
+def test_stamp_holds_version_config_inputs_and_facts(tmp_path):
+    path = tmp_path / "input.txt"
+    path.write_bytes(b"contents")
+    record = provenance.stamp({"b": 1, "a": [1, 2]}, {"beads": path}, seed=7)
+    assert record["version"] == cgdistill.__version__
+    assert record["inputs"] == {"beads": hashlib.sha256(b"contents").hexdigest()}
+    assert record["seed"] == 7
+    assert record["config_sha256"] == provenance.config_hash({"a": [1, 2], "b": 1})
+    assert record["config_sha256"] != provenance.config_hash({"a": [2, 1], "b": 1})
+    assert provenance.stamp("known", [path])["config_sha256"] == "known"
+    json.dumps(record)
+
+
+def test_whole_file_replaces_only_when_written(tmp_path):
+    path = tmp_path / "new" / "table.csv"
+    with provenance.whole_file(path) as partial:
+        assert partial.suffix == ".csv"
+        partial.write_text("first", encoding="utf-8")
+        assert not path.exists()
+    assert path.read_text(encoding="utf-8") == "first"
+    with pytest.raises(RuntimeError, match="disk"), provenance.whole_file(path) as partial:
+        partial.write_text("half", encoding="utf-8")
+        raise RuntimeError("disk")
+    assert path.read_text(encoding="utf-8") == "first"
+    assert [file.name for file in path.parent.iterdir()] == ["table.csv"]
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A copy of the package's sources, which the digest looks at instead."""
+    copy = tmp_path / "cgdistill"
+    shutil.copytree(Path(cgdistill.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(provenance, "_PACKAGE", copy)
+    provenance.source_digest.cache_clear()
+    yield copy
+    provenance.source_digest.cache_clear()
+
+
+def digest(module):
+    provenance.source_digest.cache_clear()
+    return provenance.source_digest(module)
+
+
+def edit(path):
+    path.write_text(path.read_text(encoding="utf-8") + "\n# edited\n", encoding="utf-8")
+
+
+def test_digest_follows_imports_and_nothing_else(package):
+    """`split` imports errors and provenance; `training_job` reaches the neighbour list through frames."""
+    before = {name: digest(name) for name in ("split", "training_job", "structure.rdf", "model_folder")}
+    edit(package / "neighbours.py")
+    assert digest("split") == before["split"]
+    assert digest("training_job") != before["training_job"]
+    before["training_job"] = digest("training_job")
+    edit(package / "errors.py")
+    assert all(digest(name) != old for name, old in before.items())
+
+
+def test_digest_sees_imports_inside_functions(package):
+    """`model_folder.export_mliap` imports `lammps_library` only when it is called."""
+    before = digest("model_folder")
+    edit(package / "lammps_library.py")
+    assert digest("model_folder") != before
+
+
+def test_digest_depends_on_names_and_is_short(package):
+    assert len(digest("split")) == 16
+    assert digest("structure") == digest("structure")
+    assert digest("structure.rdf") != digest("structure.cdf")
