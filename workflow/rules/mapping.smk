@@ -24,16 +24,16 @@ rule map_trajectory:
         f"{BENCH}/mapped/map_trajectory.tsv"
     conda:
         "../../envs/cgdistill.yaml"
+    threads: JOBS["light"]["threads"]
+    resources:
+        mem_mb=JOBS["light"]["mem_mb"],
+        runtime=JOBS["light"]["runtime_min"],
     params:
         units=AA_FILES["units"],
         frames={key: config["mapping"][key] for key in ("start_ps", "stride", "max_frames")},
         min_width_A=2 * max(config["network"]["cutoff_A"], config["structure"]["rdf"]["r_max_A"]),
         config_hash=CONFIG_HASH,
         code=source_digest("mapping"),
-    threads: JOBS["light"]["threads"]
-    resources:
-        mem_mb=JOBS["light"]["mem_mb"],
-        runtime=JOBS["light"]["runtime_min"],
     message:
         "Map atoms to beads"
     script:
@@ -49,13 +49,13 @@ rule split_frames:
         f"{LOGS}/mapped/split_frames.log",
     conda:
         "../../envs/cgdistill.yaml"
+    resources:
+        mem_mb=JOBS["light"]["mem_mb"],
+        runtime=JOBS["light"]["runtime_min"],
     params:
         split=config["split"],
         seed=derive(config["seed"], "split"),
         code=source_digest("split"),
-    resources:
-        mem_mb=JOBS["light"]["mem_mb"],
-        runtime=JOBS["light"]["runtime_min"],
     message:
         "Split the frames into training, validation and test set"
     script:
@@ -72,12 +72,12 @@ rule fit_prior:
         f"{LOGS}/prior/fit_prior.log",
     conda:
         "../../envs/cgdistill.yaml"
-    params:
-        prior=config["prior"],
-        code=source_digest("prior"),
     resources:
         mem_mb=JOBS["light"]["mem_mb"],
         runtime=JOBS["light"]["runtime_min"],
+    params:
+        prior=config["prior"],
+        code=source_digest("prior"),
     message:
         "Fit the repulsive prior"
     script:

@@ -17,6 +17,11 @@ rule simulate:
         f"{BENCH}/simulations/{{variant}}/{{member}}/replica-{{replica}}/simulate.tsv"
     conda:
         "../../envs/cgdistill.yaml"
+    threads: JOBS["simulate"]["threads"]
+    resources:
+        mem_mb=JOBS["simulate"]["mem_mb"],
+        runtime=JOBS["simulate"]["runtime_min"],
+        gpu=JOBS["simulate"]["gpu"],
     params:
         simulation={key: value for key, value in config["simulation"].items() if key != "replicas"},
         # The k-th run of every variant starts from the same frame: variants can be compared in pairs.
@@ -30,11 +35,6 @@ rule simulate:
         device=config["device"],
         checkpoint=lambda wildcards: f"{CHECKPOINTS}/simulations/{wildcards.variant}/{wildcards.member}/replica-{wildcards.replica}",
         code=[source_digest("simulation"), source_digest("network_potential")],
-    threads: JOBS["simulate"]["threads"]
-    resources:
-        mem_mb=JOBS["simulate"]["mem_mb"],
-        runtime=JOBS["simulate"]["runtime_min"],
-        gpu=JOBS["simulate"]["gpu"],
     message:
         "Simulate {wildcards.variant} ({wildcards.member}), replica {wildcards.replica}"
     script:

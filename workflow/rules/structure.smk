@@ -10,13 +10,13 @@ rule compute_reference:
         f"{BENCH}/structure/compute_reference.tsv"
     conda:
         "../../envs/cgdistill.yaml"
-    params:
-        structure=config["structure"],
-        code=source_digest("structure.curves"),
     threads: JOBS["analyse"]["threads"]
     resources:
         mem_mb=JOBS["analyse"]["mem_mb"],
         runtime=JOBS["analyse"]["runtime_min"],
+    params:
+        structure=config["structure"],
+        code=source_digest("structure.curves"),
     message:
         "Structure of the all-atom reference"
     script:
@@ -40,14 +40,14 @@ rule compute_structure:
         f"{BENCH}/structure/{{variant}}/compute_structure.tsv"
     conda:
         "../../envs/cgdistill.yaml"
-    params:
-        structure=config["structure"],
-        folders=lambda wildcards: [f"{RESULTS}/simulations/{run}" for run in runs_of(wildcards.variant)],
-        code=[source_digest("structure.curves"), source_digest("runs")],
     threads: JOBS["analyse"]["threads"]
     resources:
         mem_mb=JOBS["analyse"]["mem_mb"],
         runtime=JOBS["analyse"]["runtime_min"],
+    params:
+        structure=config["structure"],
+        folders=lambda wildcards: [f"{RESULTS}/simulations/{run}" for run in runs_of(wildcards.variant)],
+        code=[source_digest("structure.curves"), source_digest("runs")],
     message:
         "Structure of the runs of {wildcards.variant}"
     script:
@@ -66,12 +66,12 @@ rule compute_tae:
         f"{LOGS}/structure/{{variant}}/compute_tae.log",
     conda:
         "../../envs/cgdistill.yaml"
-    params:
-        label=lambda wildcards: LABELS[wildcards.variant],
-        code=source_digest("structure.tae"),
     resources:
         mem_mb=JOBS["light"]["mem_mb"],
         runtime=JOBS["light"]["runtime_min"],
+    params:
+        label=lambda wildcards: LABELS[wildcards.variant],
+        code=source_digest("structure.tae"),
     message:
         "Total absolute error of {wildcards.variant}"
     script:

@@ -22,6 +22,11 @@ rule train_student:
         f"{BENCH}/students/{{student}}/{{member}}/train_student.tsv"
     conda:
         "../../envs/cgdistill.yaml"
+    threads: JOBS["train"]["threads"]
+    resources:
+        mem_mb=JOBS["train"]["mem_mb"],
+        runtime=JOBS["train"]["runtime_min"],
+        gpu=JOBS["train"]["gpu"],
     params:
         network=config["network"],
         training=config["training"],
@@ -30,11 +35,6 @@ rule train_student:
         device=config["device"],
         checkpoint=lambda wildcards: f"{CHECKPOINTS}/students/{wildcards.student}/{wildcards.member}.pt",
         code=source_digest("training_job"),
-    threads: JOBS["train"]["threads"]
-    resources:
-        mem_mb=JOBS["train"]["mem_mb"],
-        runtime=JOBS["train"]["runtime_min"],
-        gpu=JOBS["train"]["gpu"],
     message:
         "Train student {wildcards.student} ({wildcards.member})"
     script:
@@ -61,15 +61,15 @@ rule export_model:
         f"{LOGS}/models/{{variant}}/{{member}}/export_model.log",
     conda:
         "../../envs/cgdistill.yaml"
+    resources:
+        mem_mb=JOBS["light"]["mem_mb"],
+        runtime=JOBS["light"]["runtime_min"],
     params:
         folders=lambda wildcards: networks_of(wildcards.variant, wildcards.member),
         label=lambda wildcards: LABELS[wildcards.variant],
         simulation={key: value for key, value in config["simulation"].items() if key != "replicas"},
         velocity_seed=lambda wildcards: derive(config["seed"], "export", wildcards.variant, wildcards.member),
         code=source_digest("model_folder"),
-    resources:
-        mem_mb=JOBS["light"]["mem_mb"],
-        runtime=JOBS["light"]["runtime_min"],
     message:
         "Export {wildcards.variant} ({wildcards.member})"
     script:

@@ -15,6 +15,11 @@ rule train_teacher:
         f"{BENCH}/teachers/seed-{{seed}}/train_teacher.tsv"
     conda:
         "../../envs/cgdistill.yaml"
+    threads: JOBS["train"]["threads"]
+    resources:
+        mem_mb=JOBS["train"]["mem_mb"],
+        runtime=JOBS["train"]["runtime_min"],
+        gpu=JOBS["train"]["gpu"],
     params:
         network=config["network"],
         training=config["training"],
@@ -23,11 +28,6 @@ rule train_teacher:
         device=config["device"],
         checkpoint=lambda wildcards: f"{CHECKPOINTS}/teachers/seed-{wildcards.seed}.pt",
         code=source_digest("training_job"),
-    threads: JOBS["train"]["threads"]
-    resources:
-        mem_mb=JOBS["train"]["mem_mb"],
-        runtime=JOBS["train"]["runtime_min"],
-        gpu=JOBS["train"]["gpu"],
     message:
         "Train teacher {wildcards.seed}"
     script:
@@ -49,16 +49,16 @@ rule predict_teacher:
         f"{BENCH}/teachers/seed-{{seed}}/predict_teacher.tsv"
     conda:
         "../../envs/cgdistill.yaml"
-    params:
-        batch_size=config["training"]["evaluation_batch_size"],
-        seed=derive(config["seed"], "gradient check"),
-        device=config["device"],
-        code=[source_digest("predictions"), source_digest("gradient_check")],
     threads: JOBS["predict"]["threads"]
     resources:
         mem_mb=JOBS["predict"]["mem_mb"],
         runtime=JOBS["predict"]["runtime_min"],
         gpu=JOBS["predict"]["gpu"],
+    params:
+        batch_size=config["training"]["evaluation_batch_size"],
+        seed=derive(config["seed"], "gradient check"),
+        device=config["device"],
+        code=[source_digest("predictions"), source_digest("gradient_check")],
     message:
         "Predict forces and per-bead energies with teacher {wildcards.seed}"
     script:
@@ -76,12 +76,12 @@ rule average_ensemble:
         f"{LOGS}/teachers/average_ensemble.log",
     conda:
         "../../envs/cgdistill.yaml"
-    params:
-        teachers=teacher_names(),
-        code=source_digest("predictions"),
     resources:
         mem_mb=JOBS["predict"]["mem_mb"],
         runtime=JOBS["light"]["runtime_min"],
+    params:
+        teachers=teacher_names(),
+        code=source_digest("predictions"),
     message:
         "Average {params.teachers}"
     script:
