@@ -1,0 +1,40 @@
+"""The check of forces against finite differences that the workflow runs on every teacher."""
+
+from __future__ import annotations
+
+import torch
+from bead_cases import make_frames, make_model
+from cgdistill.gradient_check import check_gradient
+
+
+def test_a_sound_model_passes_and_keeps_its_weights():
+    frames, types = make_frames(2)
+    models = [make_model(1), make_model(2)]
+    before = [model.weights() for model in models]
+    result = check_gradient(models, frames, types, n_components=6, seed=1)
+    assert result["n_components"] == 6
+    assert result["rms_force_kcal_mol_A"] > 1e-2
+    assert result["rms_difference_kcal_mol_A"] <= result["max_difference_kcal_mol_A"] < 1e-4
+    for model, weights in zip(models, before, strict=True):
+        for name, value in model.weights().items():
+            assert value.dtype == torch.float32
+            assert torch.equal(value, weights[name])
+
+
+def test_wrong_forces_are_found(monkeypatch):
+    """Forces 5 % too large: the difference is 5 % of the force."""
+    frames, types = make_frames(1)
+    model = make_model(1)
+    right = model.energies_and_pair_gradient
+    monkeypatch.setattr(
+        model, "energies_and_pair_gradient", lambda *inputs: (*right(*inputs)[:2], 1.05 * right(*inputs)[2])
+    )
+    result = check_gradient([model], frames, types, n_components=4, seed=1)
+    ratio = result["rms_difference_kcal_mol_A"] / result["rms_force_kcal_mol_A"]
+    assert abs(ratio - 0.05 / 1.05) < 1e-3
+
+
+def test_seed_draws_the_components():
+    frames, types = make_frames(1)
+    results = [check_gradient([make_model(1)], frames, types, 3, seed) for seed in (1, 1, 2)]
+    assert results[0] == results[1] != results[2]
