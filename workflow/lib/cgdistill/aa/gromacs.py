@@ -43,6 +43,8 @@ _STOP_WAIT_S = 120
 _MINIMISED_FORCE = 500.0
 _PME_SPACING_nm = 0.15
 _THERMO_PS = 0.2
+#: mdrun's name of the device of the non-bonded forces.
+_NONBONDED_ON = {"auto": "auto", "cpu": "cpu", "cuda": "gpu"}
 
 
 def version() -> str:
@@ -228,7 +230,8 @@ def _run(stage: str, job: StageInput, n_steps: int) -> Path:
     if not (folder / "run.tpr").is_file():
         _grompp(program, stage, job, folder, options)
     command = [program, "mdrun", "-deffnm", "run", "-v", "-stepout", "100", "-cpt", str(_CHECKPOINT_MINUTES)]
-    command += ["-ntmpi", "1", "-ntomp", str(job.threads), "-pin", "off", "-notunepme", "-nb", "auto"]
+    command += ["-ntmpi", "1", "-ntomp", str(job.threads), "-pin", "off", "-notunepme"]
+    command += ["-nb", _NONBONDED_ON[job.device]]
     if (folder / "run.cpt").is_file():
         log.info("%s: going on from the checkpoint in %s", stage, folder)
         command += ["-cpi", "run.cpt"]
@@ -268,7 +271,7 @@ def _mdrun(command: list[str], folder: Path, threads: int, stage: str, n_steps: 
 
     mdrun runs in its own session, since a signal that reaches it twice makes it give up at once.
     """
-    bar = Progress(n_steps, stage, "steps")
+    bar: Progress | None = None
     with stopping_cleanly():
         process = subprocess.Popen(
             command, cwd=folder, env=_environment(threads), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
@@ -280,7 +283,10 @@ def _mdrun(command: list[str], folder: Path, threads: int, stage: str, n_steps: 
             for line in _lines(process.stderr):
                 tail = [*tail[-40:], line]
                 if match := re.match(r"(?:imb .*?)?step\s*=?\s*(\d+)", line, re.IGNORECASE):
-                    bar.update(max(int(match[1]) - bar.done, 0))
+                    step = int(match[1])
+                    if bar is None:
+                        first, bar = step, Progress(n_steps - step, stage, "steps")
+                    bar.update(max(step - first - bar.done, 0))
             process.wait()
         except KeyboardInterrupt:
             log.warning("%s: stopping; GROMACS writes its checkpoint to %s", stage, folder)
@@ -292,7 +298,8 @@ def _mdrun(command: list[str], folder: Path, threads: int, stage: str, n_steps: 
                 process.wait()
             raise
         finally:
-            bar.close()
+            if bar is not None:
+                bar.close()
     if process.returncode != 0:
         (folder / "mdrun.err").write_text("\n".join(tail) + "\n", encoding="utf-8")
         raise RuntimeError(f"mdrun failed: {_complaint(chr(10).join(tail))}; see {folder / 'run.log'}")

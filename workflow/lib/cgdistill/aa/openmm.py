@@ -16,12 +16,12 @@ import openmm as mm
 import pandas as pd
 from openmm import unit
 
-from ..console import Progress, log
+from ..console import Progress, log, progress
 from ..errors import InputError
 from ..provenance import whole_file
 from ..seeds import derive
 from ..units import ANGSTROM_PER_NM, FS_PER_PS, KJ_PER_KCAL, BOLTZMANN_kcal_mol_K
-from .gro import Structure, write_gro
+from .gro import Structure, read_gro, write_gro
 from .openmm_system import MESH, create_system
 from .stage import StageInput, check_cutoff, require_velocities, short_stamp, stage_folder, write_thermo
 from .trr import FrameWriter, join_frames
@@ -33,7 +33,7 @@ _MINIMISE_PIECES = 20
 #: The temperature of the annealing schedule is renewed this often.
 _ANNEAL_STEP_PS = 0.5
 _NM_PS_PER_A_FS = FS_PER_PS / ANGSTROM_PER_NM
-PLATFORMS = ("CPU", "CUDA", "OpenCL", "HIP", "Reference")
+_PLATFORMS = {"cpu": "CPU", "cuda": "CUDA", "reference": "Reference"}
 
 
 def minimise(job: StageInput, output: Path) -> None:
@@ -47,18 +47,19 @@ def minimise(job: StageInput, output: Path) -> None:
         The energy did not become finite.
     """
     start = check_cutoff(job)
-    context, _ = _context(job, start, mm.VerletIntegrator(0.001), constraints="none")
-    pieces = min(_MINIMISE_PIECES, job.protocol.minimise_steps)
-    bar = Progress(pieces, "minimise", "pieces")
-    for _ in range(pieces):
-        mm.LocalEnergyMinimizer.minimize(context, _MINIMISED_FORCE, -(-job.protocol.minimise_steps // pieces))
-        bar.update()
-    bar.close()
-    energy = context.getState(energy=True).getPotentialEnergy().value_in_unit(unit.kilocalorie_per_mole)
-    if not math.isfinite(energy):
-        raise RuntimeError(f"minimisation ended with potential energy {energy} kcal/mol")
-    log.info("minimised to %.1f kcal/mol", energy)
-    write_gro(output, _structure(context, start, short_stamp("minimised", "minimise", job), velocities=False))
+    kept = stage_folder("openmm", "minimise", job, MESH) / "run.gro"
+    if not kept.is_file():
+        context, _ = _context(job, start, mm.VerletIntegrator(0.001), constraints="none")
+        pieces = min(_MINIMISE_PIECES, job.protocol.minimise_steps)
+        for _ in progress(range(pieces), pieces, "minimise", "pieces"):
+            mm.LocalEnergyMinimizer.minimize(context, _MINIMISED_FORCE, -(-job.protocol.minimise_steps // pieces))
+        energy = context.getState(energy=True).getPotentialEnergy().value_in_unit(unit.kilocalorie_per_mole)
+        if not math.isfinite(energy):
+            raise RuntimeError(f"minimisation ended with potential energy {energy} kcal/mol")
+        log.info("minimised to %.1f kcal/mol", energy)
+        title = short_stamp("minimised", "minimise", job)
+        write_gro(kept, _structure(context, start, title, velocities=False))
+    write_gro(output, read_gro(kept))
 
 
 def equilibrate(job: StageInput, output: Path) -> None:
@@ -148,13 +149,7 @@ def _context(
     constraints: str | None = None,
 ) -> tuple[mm.Context, int]:  # fmt: skip
     """A context at the start structure, or at the saved ``state`` if there is one, and the steps done."""
-    known = {name.lower(): name for name in PLATFORMS}
-    name = known.get(job.platform.lower(), job.platform)
-    available = [mm.Platform.getPlatform(i).getName() for i in range(mm.Platform.getNumPlatforms())]
-    if name not in available:
-        hint = f"one of {', '.join(available)} (CUDA: pip install openmm-cuda-12)"
-        raise InputError("environment", "OpenMM platform", job.platform, hint)
-    properties = {"CPU": {"Threads": str(job.threads)}, "CUDA": {"Precision": "mixed"}}.get(name, {})
+    platform, properties = _platform(job)
     system = create_system(job, start, constraints or job.protocol.constraints)
     saved = None
     if state is not None and state.is_file():
@@ -163,7 +158,7 @@ def _context(
     if hasattr(integrator, "setRandomNumberSeed"):
         # Not the seed alone: a resumed run would repeat the random numbers of its first steps.
         integrator.setRandomNumberSeed(derive(job.seed, "openmm", done))
-    context = mm.Context(system, integrator, mm.Platform.getPlatformByName(name), properties)
+    context = mm.Context(system, integrator, platform, properties)
     if saved is not None:
         log.info("going on from step %d in %s", done, state)
         context.setState(saved)
@@ -172,6 +167,20 @@ def _context(
     if start.velocities_A_fs is not None:
         context.setVelocities(start.velocities_A_fs * _NM_PS_PER_A_FS)
     return context, 0
+
+
+def _platform(job: StageInput) -> tuple[mm.Platform, dict[str, str]]:
+    """OpenMM's platform of ``job.device`` and its properties."""
+    available = [mm.Platform.getPlatform(i).getName() for i in range(mm.Platform.getNumPlatforms())]
+    device = job.device
+    if device == "auto":
+        device = "cuda" if "CUDA" in available and Path("/dev/nvidiactl").exists() else "cpu"
+    name = _PLATFORMS.get(device, device)
+    if name not in available:
+        hint = f"one of OpenMM's platforms here, {', '.join(available)} (CUDA: pip install openmm-cuda-12)"
+        raise InputError("config", "device", device, hint)
+    properties = {"CPU": {"Threads": str(job.threads)}, "CUDA": {"Precision": "mixed"}}.get(name, {})
+    return mm.Platform.getPlatformByName(name), properties
 
 
 def _save(context: mm.Context, path: Path) -> None:
@@ -185,8 +194,7 @@ def _advance(
 ) -> None:
     """Step to ``n_steps`` in chunks, saving the state every two minutes and at the end."""
     done = context.getStepCount()
-    bar = Progress(n_steps, label, "steps")
-    bar.update(done)
+    bar = Progress(n_steps - done, label, "steps")
     saved = time.perf_counter()
     while done < n_steps:
         before(done)
@@ -208,15 +216,15 @@ def _record(context: mm.Context, job: StageInput, start: Structure, folder: Path
     """
     protocol, n_atoms = job.protocol, len(start.atom_names)
     n_degrees = _degrees_of_freedom(context.getSystem())
-    bar = Progress(protocol.n_frames, "produce", "frames")
-    bar.update(frame)
     if frame > 0:
         frame += 1  # the frame of the saved state is in the piece before it
+    bar = Progress(protocol.n_frames - frame, "produce", "frames")
     while frame < protocol.n_frames:
         piece = folder / f"piece-{frame:08d}.trr"
-        rows, begun = [], time.perf_counter()
+        rows: list[tuple[float, float, float]] = []
+        begun = time.perf_counter()
         writer = FrameWriter(piece, protocol)
-        while frame < protocol.n_frames and time.perf_counter() - begun < _CHECKPOINT_S:
+        while frame < protocol.n_frames and (not rows or time.perf_counter() - begun < _CHECKPOINT_S):
             context.getIntegrator().step(frame * protocol.frame_steps - context.getStepCount())
             state = context.getState(positions=True, forces=True, energy=True)
             positions = state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)

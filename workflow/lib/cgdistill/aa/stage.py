@@ -35,7 +35,7 @@ class StageInput:
     checkpoints: folder that keeps the stages' work files and checkpoints
     seed: of velocities and thermostats
     threads: CPU threads
-    platform: of OpenMM only: CPU, CUDA, OpenCL, HIP or Reference
+    device: cpu, cuda, or auto (a GPU where the engine finds one); OpenMM also takes reference
     """
 
     topology: Path
@@ -44,7 +44,7 @@ class StageInput:
     checkpoints: Path
     seed: int
     threads: int = 1
-    platform: str = "CPU"
+    device: str = "auto"
 
 
 def stage_key(engine: str, stage: str, job: StageInput, settings: Mapping[str, Any]) -> str:

@@ -1,0 +1,24 @@
+"""Minimise the energy of the packed box.
+
+Inputs: topology (.top), structure (.gro).
+Outputs: structure (.gro).
+"""
+
+from pathlib import Path
+
+from cgdistill.aa.engines import engine
+from cgdistill.aa.protocol import ProtocolSpec
+from cgdistill.aa.stage import StageInput
+from cgdistill.console import job
+
+with job(snakemake.log[0], threads=snakemake.threads):
+    stage = StageInput(
+        topology=Path(snakemake.input.topology),
+        structure=Path(snakemake.input.structure),
+        protocol=ProtocolSpec.from_config(snakemake.params.protocol),
+        checkpoints=Path(snakemake.params.checkpoints),
+        seed=snakemake.params.seed,
+        threads=snakemake.threads,
+        device=snakemake.params.device,
+    )
+    engine(snakemake.params.source).minimise(stage, Path(snakemake.output.structure))
