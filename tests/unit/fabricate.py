@@ -187,9 +187,9 @@ def _forces(results: Path, ensembles: list[str], rng: np.random.Generator) -> No
         write_predictions(results / "teachers" / teacher.members[0] / "predictions.h5", teacher, STAMP)
     write_predictions(results / "teachers" / "mean.h5", average_predictions(teachers, SEEDS), STAMP)
     for name in ensembles:
-        write_predictions(
-            results / "students" / name / "ensemble" / "predictions.h5", predicted("ensemble", 1.2), STAMP
-        )
+        forces = predicted(name, 1.2).forces_kcal_mol_A[split.test]
+        student = single_predictions(name, forces, np.zeros(forces.shape[:2]), kinds)
+        write_predictions(results / "students" / name / "ensemble" / "test_predictions.h5", student, STAMP)
     pairs = [(TYPES[a], TYPES[b], 3.0 + 0.3 * (a + b)) for a in range(3) for b in range(a, 3)]
     a = np.log(20) / 0.15
     prior = pd.DataFrame([{"bead_1": x, "bead_2": y, "E0_kcal_mol": 0.05 * 12 * np.exp(a * t) / a, "a_per_A": a,

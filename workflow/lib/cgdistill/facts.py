@@ -91,7 +91,7 @@ def simulation_facts(config: Mapping[str, Any]) -> Facts:
         ),
         (
             "Replicas",
-            f"{replicas['teacher']} per teacher (T), {replicas['teacher_ensemble']} of all teachers together (T{len(config['teachers']['seeds'])}), "
+            f"{replicas['teacher']} per teacher, {replicas['teacher_ensemble']} of all teachers together, "
             f"{replicas['single']} per student of one teacher, {replicas['ensemble']} per student of all",
         ),
         (

@@ -33,13 +33,14 @@ _LONG = 14
 
 @dataclass(frozen=True)
 class ReportFigure:
-    """One figure of the page: ``section`` is structure, stability, training or forces."""
+    """One figure of the page: ``section`` is structure, stability, training or forces; folded ones open on a click."""
 
     stem: str
     section: str
     title: str
     caption: str
     svg: Path
+    folded: bool = False
 
     def source(self) -> str:
         """The figure as a data URI."""
@@ -48,12 +49,16 @@ class ReportFigure:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of plain text; ``marked`` rows stand out, ``swatches`` are the colours before the first column."""
+    """Rows of plain text; ``marked`` rows stand out, ``swatches`` are the colours before the first column.
+
+    ``texts``: align to the left.
+    """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     swatches: Sequence[str] = ()
     marked: frozenset[int] = frozenset()
+    texts: bool = False
 
     @property
     def long(self) -> bool:
@@ -149,7 +154,7 @@ def plain_table(table: pd.DataFrame | None) -> Table | None:
     if table is None or table.empty:
         return None
     rows = [[_cell(value) for value in row] for row in table.itertuples(index=False, name=None)]
-    return Table([_words(column) for column in table.columns], rows)
+    return Table([_words(column) for column in table.columns], rows, texts=True)
 
 
 def _words(column: str) -> str:
@@ -161,9 +166,9 @@ def _words(column: str) -> str:
     if column == "ns_per_day":
         return "ns/day"
     for ending, unit in units.items():
-        if column.endswith(ending) and column != "n_s" and not column.startswith("w_"):
+        if column.endswith(ending):
             return f"{column[: -len(ending)].replace('_', ' ')} ({unit})"
-    return column if column.startswith("w_") else column.replace("_", " ")
+    return column.replace("w_e", "w_ε") if column.startswith("w_") else column.replace("_", " ")
 
 
 def summary_table(data: ReportData) -> Table:
@@ -270,4 +275,4 @@ def runs_table(data: ReportData) -> Table:
     columns = [column for column in wanted if column in data.runs.columns]
     rows = [[_cell(value) for value in row] for row in data.runs[columns].itertuples(index=False, name=None)]
     marked = frozenset(int(row) for row in (data.runs["status"] != "finished").to_numpy().nonzero()[0])
-    return Table([_words(column) for column in columns], rows, (), marked)
+    return Table([_words(column) for column in columns], rows, (), marked, texts=True)

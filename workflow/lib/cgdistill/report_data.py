@@ -57,16 +57,19 @@ def render_captions(paths: Iterable[str | Path], **context: Any) -> dict[str, st
 
 
 def place_figures(paths: Iterable[str | Path], captions: Mapping[str, str]) -> list[ReportFigure]:
-    """Figures in the order of the page, each with section, title and caption."""
+    """Figures in the order of the page, each with section, title and caption; of the ADF the last radius is open."""
+    files = [Path(path) for path in paths]
+    widest = max((float(path.stem[4:-1]) for path in files if path.stem.startswith("adf_")), default=0.0)
     placed = []
-    for path in map(Path, paths):
+    for path in files:
         kind, radius = ("adf", path.stem[4:-1]) if path.stem.startswith("adf_") else (path.stem, "")
         if kind not in _PLACES:
             raise InputError(path, "figure", path.stem, f"one of {', '.join(_PLACES)}")
         section, title = _PLACES[kind]
         caption = captions.get(_CAPTION_OF.get(kind, kind), "")
         order = (list(_PLACES).index(kind), float(radius or 0))
-        placed.append((order, ReportFigure(path.stem, section, title.format(radius=radius), caption, path)))
+        title, folded = title.format(radius=radius), kind == "adf" and float(radius) < widest
+        placed.append((order, ReportFigure(path.stem, section, title, caption, path, folded)))
     return [figure for _, figure in sorted(placed, key=lambda pair: pair[0])]
 
 
