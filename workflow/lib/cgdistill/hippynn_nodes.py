@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+
+from . import hippynn_kernels  # noqa: F401, I001 - before anything else of hippynn
 from hippynn.graphs import GraphModule, IdxType
 from hippynn.graphs.nodes.base import AutoKw, ExpandParents, InputNode, SingleNode
 from hippynn.graphs.nodes.base.algebra import AddNode

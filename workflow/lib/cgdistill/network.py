@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import hippynn
 import numpy as np
 import torch
 from safetensors import SafetensorError
@@ -18,9 +17,6 @@ from .errors import InputError
 from .hippynn_nodes import make_modules, pair_graph
 from .prior import RepulsivePrior
 from .provenance import whole_file, write_json
-
-# Overlaps are the prior's business; hippynn would warn at every step of a hot start.
-hippynn.settings.WARN_LOW_DISTANCES = False
 
 FORMAT = "cgdistill-model-1"
 UNITS = {"length": "A", "energy": "kcal/mol", "force": "kcal/mol/A"}
