@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from io import BytesIO
@@ -341,8 +340,3 @@ def _wall_s(folder: Path, job: StageInput) -> float:
         return float("nan")
     total_ns = job.protocol.production_steps * job.protocol.timestep_fs * 1e-6
     return total_ns / float(speeds[-1]) * 86400
-
-
-def clean(folder: Path) -> None:
-    """Remove a stage's work files."""
-    shutil.rmtree(folder, ignore_errors=True)
