@@ -152,7 +152,6 @@ rule plot_figures:
         variants=VARIANTS,
         students=ENSEMBLE_STUDENTS,
         temperature_K=config["simulation"]["temperature_K"],
-        folder=FIGURES,
         code=source_digest("figures.draw"),
     message:
         "Plot the figures"

@@ -12,7 +12,7 @@ from cgdistill.figures.style import Palette, models_in_order
 
 with job(snakemake.log[0]) as log:
     source, params = snakemake.input, snakemake.params
-    folder = Path(params.folder)
+    folder = Path(snakemake.output.tae_overall[0]).parent
     palette = Palette(models_in_order(params.variants, params.labels, params.kinds))
     students = dict(zip(params.students, source.predictions, strict=True))
     drawn = [
