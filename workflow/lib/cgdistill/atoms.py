@@ -149,8 +149,9 @@ def _mda_frames(path: Path, universe: Any, n_atoms: int) -> Iterator[AtomFrame]:
     with reader:
         for step in reader:
             where = f"frame {step.frame}"
-            if not step.has_forces:
-                raise InputError(path, where, "no forces", "positions and forces in every frame")
+            for kind, there in (("positions", step.has_positions), ("forces", step.has_forces)):
+                if not there:
+                    raise InputError(path, where, f"no {kind}", "positions and forces in every frame")
             if step.dimensions is None:
                 raise InputError(path, where, "no cell", "a periodic cell")
             yield AtomFrame(
