@@ -6,7 +6,6 @@ import sys
 
 import pandas as pd
 import pytest
-
 from cgdistill.__main__ import main
 from cgdistill.tables import read_table
 
@@ -39,7 +38,8 @@ def test_products(finished):
     for name in ("tae", "summary", "performance", "training", "runs"):
         assert len(read_table(results / "tables" / f"{name}.csv")) > 0
     assert len(list((results / "figures").glob("*.svg"))) >= 6
-    cards = sorted(path.parent.relative_to(results / "models").as_posix() for path in results.glob("models/*/*/card.json"))
+    models = results / "models"
+    cards = sorted(path.parent.relative_to(models).as_posix() for path in models.glob("*/*/card.json"))
     assert cards == [
         "S1-aa-bead/seed-1",
         "S1-aa-bead/seed-2",

@@ -111,9 +111,7 @@ class BeadWriter:
         shapes = {"positions": (n, 3), "cell": (3, 3), "time": ()} | ({"forces": (n, 3)} if forces else {})
         for name, shape in shapes.items():
             dtype = "f4" if name in ("positions", "forces") else "f8"
-            data = self._file.create_dataset(
-                name, (0, *shape), dtype, maxshape=(None, *shape), chunks=(1, *shape)
-            )
+            data = self._file.create_dataset(name, (0, *shape), dtype, maxshape=(None, *shape), chunks=(1, *shape))
             data.attrs["unit"] = _UNITS[name]
         fixed = {
             "bead_types": topology.bead_types.astype("i4"),

@@ -6,7 +6,8 @@ Everything here runs before any job is planned, so it stays cheap: no torch, no 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from .aa.protocol import ProtocolSpec
 from .errors import InputError
 from .variants import Variant, check_variants
 
@@ -75,6 +77,18 @@ def _found_and_expected(error: ValidationError) -> tuple[object, object]:
             return error.message, f"{error.validator} {wanted}"
 
 
+def _not_finite(data: Any, where: str = "") -> Iterator[tuple[str, float]]:
+    """Place and value of every infinity and NaN; a schema's limits let NaN pass."""
+    if isinstance(data, float) and not math.isfinite(data):
+        yield where, data
+    elif isinstance(data, Mapping):
+        for key, value in data.items():
+            yield from _not_finite(value, f"{where}.{key}" if where else str(key))
+    elif isinstance(data, list):
+        for number, value in enumerate(data):
+            yield from _not_finite(value, f"{where}[{number}]")
+
+
 def validate(data: Any, schema: Mapping[str, Any], source: str | Path, prefix: str = "") -> None:
     """Check data against a closed JSON schema.
 
@@ -92,6 +106,8 @@ def validate(data: Any, schema: Mapping[str, Any], source: str | Path, prefix: s
         while fault.validator in ("oneOf", "anyOf") and fault.context:
             fault = max(fault.context, key=lambda part: len(part.absolute_path))
         raise InputError(source, prefix + _where(fault), *_found_and_expected(fault))
+    for where, value in _not_finite(data):
+        raise InputError(source, prefix + where, value, "a finite number")
 
 
 def read_students(path: str | Path, schema: Mapping[str, Any]) -> list[Variant]:
@@ -159,8 +175,8 @@ def check_config(config: Mapping[str, Any], types: tuple[str, ...]) -> None:
     ------
     InputError
         Fractions that do not sum to 1; distances in the wrong order or beyond half the cell; triplets
-        of unknown bead types; times that are not whole numbers of steps; the end of the annealing not
-        at the temperature of production; input files that do not exist.
+        of unknown bead types; times that are not whole numbers of steps; an all-atom protocol that
+        cannot be simulated; input files that do not exist.
     """
 
     def fail(key: str, found: object, expected: object) -> None:
@@ -194,6 +210,7 @@ def check_config(config: Mapping[str, Any], types: tuple[str, ...]) -> None:
         edges = _peek_cell_A(Path(files["topology"]))
         where = files["topology"]
     else:
+        ProtocolSpec.from_config(config["aa"]["protocol"])
         edges = tuple(config["aa"]["system"]["cell_A"])  # type: ignore[assignment]
         where = "aa.system.cell_A"
     if edges:

@@ -113,9 +113,7 @@ def export_model(
         masses,
         comment=f"start frame for {facts['name']}",
     )
-    write_lammps_input(
-        folder / "in.lammps", "mliap.pt", "start.data", topology.type_names, simulation, velocity_seed
-    )
+    write_lammps_input(folder / "in.lammps", "mliap.pt", "start.data", topology.type_names, simulation, velocity_seed)
     cutoff_A = max(model.spec.cutoff_A for model in models.values())
     write_json(
         folder / "card.json",

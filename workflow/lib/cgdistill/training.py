@@ -87,7 +87,8 @@ def error_sum(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     residual = prediction - target
     # The norm's gradient at zero is zero; that of a square root would be infinite, and the batch's energy alone
     # (one number for one frame) does hit its target exactly now and then.
-    return torch.linalg.vector_norm(residual) / residual.numel() ** 0.5 + residual.abs().mean()
+    rmse: torch.Tensor = torch.linalg.vector_norm(residual) / residual.numel() ** 0.5
+    return rmse + residual.abs().mean()
 
 
 def predict_batch(model: BeadModel, batch: Batch, differentiable: bool = False) -> dict[str, torch.Tensor]:
