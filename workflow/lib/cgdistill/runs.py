@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from .beads import BeadTopology
+from .collect import read_record
 from .console import log
 from .equilibration import equilibration_of_run
 from .errors import InputError
@@ -20,16 +20,6 @@ from .structure.spec import StructureSpec
 from .tables import read_table
 
 FINISHED = "finished"
-
-
-def read_record(folder: str | Path) -> dict[str, Any]:
-    """run.json of a run's folder."""
-    path = Path(folder) / "run.json"
-    try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(path, "file", error, "the JSON record of a run") from None
-    return record
 
 
 def _frames(path: Path, topology: BeadTopology, count: list[int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -57,7 +47,7 @@ def analyse_runs(
     """
     curves, rows = [], []
     for folder in map(Path, folders):
-        record = read_record(folder)
+        record = read_record(folder / "run.json")
         thermo = read_table(folder / "thermo.csv")
         row = _describe(record, thermo, folder / "thermo.csv")
         if record["status"] == FINISHED:
