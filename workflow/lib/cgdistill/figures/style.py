@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
@@ -58,12 +59,16 @@ _LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)))
 
 FONT_SIZE = 9.0
 SMALL = 7.5
+#: seaborn's theme for papers, and what is ours.
 RC: Any = {
+    **sns.plotting_context("paper"),
+    **sns.axes_style("whitegrid"),
     "font.family": "DejaVu Sans",
     "font.size": FONT_SIZE,
     "axes.titlesize": FONT_SIZE,
     "axes.titleweight": "bold",
     "axes.labelsize": FONT_SIZE,
+    "axes.edgecolor": "#333333",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.linewidth": 0.8,
