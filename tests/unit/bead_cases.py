@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -79,3 +80,13 @@ def write_beads(path: Path, n_frames: int, forces: bool = True, seed: int = 0) -
     with BeadWriter(path, bead_topology(types), {}, forces) as writer:
         writer.append(frames)
     return path
+
+
+class Trap:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)

@@ -7,13 +7,12 @@ independently, the formulas of HIP-NN-TS are hippynn's and are not.
 from __future__ import annotations
 
 import json
-import os
 import pickle
 
 import numpy as np
 import pytest
 import torch
-from bead_cases import CELLS, PRIOR, TYPES, configuration, make_model, network_spec
+from bead_cases import CELLS, PRIOR, TYPES, Trap, configuration, make_model, network_spec
 from cgdistill.errors import InputError
 from cgdistill.hippynn_nodes import mean_energy_node
 from cgdistill.neighbours import NeighbourList
@@ -212,16 +211,6 @@ def test_settings_that_do_not_fit_are_refused(tmp_path, key):
     with pytest.raises(InputError) as caught:
         load_model(tmp_path)
     assert caught.value.source == str(path)
-
-
-class Trap:
-    """Writes a file when it is unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
 
 
 def test_loading_executes_nothing(tmp_path):
