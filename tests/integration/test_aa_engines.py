@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -273,6 +274,25 @@ def test_interrupted_gromacs_goes_on(warm, tmp_path, monkeypatch, number):
         np.testing.assert_array_equal(old, new.f)
     monkeypatch.setattr("cgdistill.aa.gromacs._mdrun", lambda *args: pytest.fail("a finished stage ran again"))
     engine("gromacs").produce(job, *outputs)
+
+
+def test_gromacs_stopped_from_outside_is_explained(warm, tmp_path, monkeypatch):
+    """mdrun ended by somebody else's signal is not a crash: the message says how to go on."""
+    from cgdistill.aa import gromacs
+
+    job = replace(warm, protocol=protocol(production_ps=40.0), checkpoints=tmp_path / "work")
+    popen = subprocess.Popen
+
+    def started(*args, **kwargs):
+        process = popen(*args, **kwargs)
+        if "mdrun" in args[0]:
+            threading.Timer(1.0, process.terminate).start()
+        return process
+
+    monkeypatch.setattr(gromacs.subprocess, "Popen", started)
+    with pytest.raises(RuntimeError, match=r"stopped from outside at step \d+; run it again"):
+        gromacs.produce(job, *(tmp_path / name for name in ("p.trr", "p.gro", "p.csv")))
+    assert list((tmp_path / "work").glob("*/run.cpt"))
 
 
 class Stop(Exception):

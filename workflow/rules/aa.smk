@@ -2,11 +2,6 @@
 AA = f"{RESULTS}/aa"
 
 
-def aa_code(wildcards):
-    """Hash of the engine's code, so that a change of it reruns its stages."""
-    return source_digest(f"aa.{config['aa']['source']}")
-
-
 rule build_box:
     input:
         force_field=config["aa"]["system"]["force_field"],
@@ -55,7 +50,7 @@ rule minimise_aa:
         seed=derive(config["seed"], "minimise_aa"),
         checkpoints=f"{CHECKPOINTS}/aa",
         device=config["device"],
-        code=aa_code,
+        code=lambda wildcards: source_digest(f"aa.{config['aa']['source']}"),
     message:
         "Minimise the all-atom box ({params.source})"
     script:
@@ -85,7 +80,7 @@ rule equilibrate_aa:
         seed=derive(config["seed"], "equilibrate_aa"),
         checkpoints=f"{CHECKPOINTS}/aa",
         device=config["device"],
-        code=aa_code,
+        code=lambda wildcards: source_digest(f"aa.{config['aa']['source']}"),
     message:
         "Equilibrate the all-atom box ({params.source})"
     script:
@@ -117,7 +112,7 @@ rule produce_aa:
         seed=derive(config["seed"], "produce_aa"),
         checkpoints=f"{CHECKPOINTS}/aa",
         device=config["device"],
-        code=aa_code,
+        code=lambda wildcards: source_digest(f"aa.{config['aa']['source']}"),
     message:
         "Produce all-atom positions and forces ({params.source})"
     script:

@@ -11,7 +11,7 @@ sys.path.insert(0, str(WORKFLOW / "lib"))
 from cgdistill.config import check_config, read_students, read_yaml, validate
 from cgdistill.errors import InputError
 from cgdistill.mapping_rules import MappingRules
-from cgdistill.provenance import config_hash, source_digest
+from cgdistill.provenance import config_hash, sha256_of, source_digest
 from cgdistill.seeds import derive
 from cgdistill.variants import ENSEMBLE, all_variants
 from cgdistill.variants import teacher_names as names_of_teachers
@@ -35,6 +35,7 @@ RUN = config["run"]
 RESULTS, LOGS, BENCH = (f"{top}/{RUN}" for top in ("results", "logs", "benchmarks"))
 #: Restarts and training checkpoints; Snakemake never deletes them.
 CHECKPOINTS = f"{RESULTS}/checkpoints"
+FIGURES = f"{RESULTS}/figures"
 CONFIG_HASH = config_hash(config)
 SEEDS = config["teachers"]["seeds"]
 _VARIANTS = {variant.name: variant for variant in all_variants(len(SEEDS), students)}
@@ -84,6 +85,20 @@ def networks_of(variant, member):
     if kind == "teacher_ensemble":
         return [f"{RESULTS}/teachers/{name}" for name in teacher_names()]
     return [f"{RESULTS}/students/{variant}/{member}"]
+
+
+def teacher_predictions(wildcards):
+    """Predictions that a student learns from."""
+    name = "mean.h5" if wildcards.member == ENSEMBLE else f"{wildcards.member}/predictions.h5"
+    return f"{RESULTS}/teachers/{name}"
+
+
+def figure(stem, caption, category, subcategory="", **labels):
+    """SVG and PNG of a figure; the SVG goes into Snakemake's report."""
+    details = {"caption": f"../report/{caption}.rst", "category": category, "labels": labels}
+    if subcategory:
+        details["subcategory"] = subcategory
+    return [report(f"{FIGURES}/{stem}.svg", **details), f"{FIGURES}/{stem}.png"]
 
 
 def final_products():

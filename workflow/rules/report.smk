@@ -1,20 +1,9 @@
 # Tables of the whole run, figures and the report page.
-from cgdistill.provenance import sha256_of
-
 ENSEMBLE_STUDENTS = [variant for variant in VARIANTS if KINDS[variant] == "ensemble"]
 STUDENTS = [variant for variant in VARIANTS if KINDS[variant] in ("single", "ensemble")]
 ADF_RADII = [f"{radius:g}" for radius in sorted(config["structure"]["adf"]["r_max_A"])]
-FIGURES = f"{RESULTS}/figures"
 RECORDS = [f"{RESULTS}/simulations/{run}/run.json" for variant in VARIANTS for run in runs_of(variant)]
 STUDENT_FOLDERS = [f"{RESULTS}/students/{variant}/{member}" for variant in STUDENTS for member in members(variant)]
-
-
-def figure(stem, caption, category, subcategory="", **labels):
-    """SVG and PNG of a figure; the SVG goes into Snakemake's report."""
-    details = {"caption": f"../report/{caption}.rst", "category": category, "labels": labels}
-    if subcategory:
-        details["subcategory"] = subcategory
-    return [report(f"{FIGURES}/{stem}.svg", **details), f"{FIGURES}/{stem}.png"]
 
 
 rule predict_student:

@@ -1,10 +1,4 @@
 # Students of one teacher (a member per teacher) or of the ensemble's mean, and the export of every model.
-def teacher_predictions(wildcards):
-    """Predictions that a student learns from."""
-    name = "mean.h5" if wildcards.member == ENSEMBLE else f"{wildcards.member}/predictions.h5"
-    return f"{RESULTS}/teachers/{name}"
-
-
 rule train_student:
     input:
         beads=rules.map_trajectory.output.beads,

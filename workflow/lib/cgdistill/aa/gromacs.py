@@ -281,8 +281,7 @@ def _mdrun(command: list[str], folder: Path, threads: int, stage: str, n_steps: 
             assert process.stderr is not None
             for line in _lines(process.stderr):
                 tail = [*tail[-40:], line]
-                if match := re.match(r"(?:imb .*?)?step\s*=?\s*(\d+)", line, re.IGNORECASE):
-                    step = int(match[1])
+                if (step := _step(line)) is not None:
                     if bar is None:
                         first, bar = step, Progress(n_steps - step, stage, "steps")
                     bar.update(max(step - first - bar.done, 0))
@@ -301,7 +300,17 @@ def _mdrun(command: list[str], folder: Path, threads: int, stage: str, n_steps: 
                 bar.close()
     if process.returncode != 0:
         (folder / "mdrun.err").write_text("\n".join(tail) + "\n", encoding="utf-8")
+        if any(re.match(r"Received the \w+ signal", line) for line in tail):
+            raise RuntimeError(
+                f"mdrun was stopped from outside at step {max((_step(line) or 0) for line in tail)}; run it again to go on"
+            )
         raise RuntimeError(f"mdrun failed: {_complaint(chr(10).join(tail))}; see {folder / 'run.log'}")
+
+
+def _step(line: str) -> int | None:
+    """Step number in a line of mdrun's progress, if it is one."""
+    match = re.match(r"(?:imb .*?)?step\s*=?\s*(\d+)", line, re.IGNORECASE)
+    return int(match[1]) if match else None
 
 
 def _lines(stream: IO[bytes]) -> Iterator[str]:
