@@ -301,9 +301,8 @@ def _mdrun(command: list[str], folder: Path, threads: int, stage: str, n_steps: 
     if process.returncode != 0:
         (folder / "mdrun.err").write_text("\n".join(tail) + "\n", encoding="utf-8")
         if any(re.match(r"Received the \w+ signal", line) for line in tail):
-            raise RuntimeError(
-                f"mdrun was stopped from outside at step {max((_step(line) or 0) for line in tail)}; run it again to go on"
-            )
+            last = max(_step(line) or 0 for line in tail)
+            raise RuntimeError(f"mdrun was stopped from outside at step {last}; run it again to go on")
         raise RuntimeError(f"mdrun failed: {_complaint(chr(10).join(tail))}; see {folder / 'run.log'}")
 
 

@@ -51,10 +51,14 @@ def create_system(job: StageInput, start: Structure, constraints: str) -> mm.Sys
         if isinstance(force, mm.NonbondedForce):
             force.setUseSwitchingFunction(False)
             force.setUseDispersionCorrection(job.protocol.dispersion_correction)
+            force.setExceptionsUsePeriodicBoundaryConditions(True)
             _set_mesh(force, job.protocol.cutoff_A / ANGSTROM_PER_NM, edges)
         elif isinstance(force, mm.CustomNonbondedForce):
             force.setUseSwitchingFunction(False)
             force.setUseLongRangeCorrection(job.protocol.dispersion_correction)
+        elif hasattr(force, "setUsesPeriodicBoundaryConditions"):
+            # Bonded terms across the cell's faces: a structure may hold molecules that are not whole.
+            force.setUsesPeriodicBoundaryConditions(True)
     return system
 
 
