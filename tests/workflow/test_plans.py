@@ -1,0 +1,235 @@
+"""What a config plans, by dry runs; nothing runs, so none of this shows whether a job would succeed."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+HEADER = "name\tlabel\tteacher\tw_F\tw_f\tw_E\tw_e\n"
+
+
+def dry_run(root: Path, *arguments: str | Path) -> subprocess.CompletedProcess:
+    """Snakemake's plan from the repository's root."""
+    command = [sys.executable, "-m", "snakemake", "-n", "--nolock", *map(str, arguments)]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, encoding="utf-8", check=False)
+
+
+def plan(root: Path, *arguments: str | Path) -> tuple[dict[str, int], Counter]:
+    """Number of jobs by rule, and the messages of the jobs."""
+    done = dry_run(root, *arguments)
+    text = done.stdout + done.stderr
+    assert done.returncode == 0, text[-4000:]
+    table = text.split("Job stats:")[1].split("\n\n")[0]
+    counts = {
+        row[0]: int(row[1])
+        for row in (line.split() for line in table.splitlines())
+        if row[1:2] != ["count"] and len(row) == 2 and row[1].isdigit()
+    }
+    messages = Counter(re.findall(r"^Job \d+: (.*)$", text, flags=re.MULTILINE))
+    assert counts.pop("total") == sum(counts.values())
+    return counts, messages
+
+
+@pytest.fixture
+def write_config(root, tmp_path):
+    """A function that writes the demo's config under an unused name of a run, with other values."""
+
+    def write(students: str | None = None, **changes) -> Path:
+        config = yaml.safe_load((root / "config" / "config.yaml").read_text(encoding="utf-8"))
+        config["run"] = "planned-only"
+        if students is not None:
+            table = tmp_path / "students.tsv"
+            table.write_text(students, encoding="utf-8")
+            config["students"]["table"] = str(table)
+        for key, value in changes.items():
+            *path, last = key.split("__")
+            section = config
+            for part in path:
+                section = section[part]
+            if value is ...:
+                del section[last]
+            else:
+                section[last] = value
+        path = tmp_path / "config.yaml"
+        path.write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
+        return path
+
+    return write
+
+
+def planned_under_another_name(root, folder, name):
+    """Plan of a config of the repository, its run renamed so that nothing of it exists, and the renamed config."""
+    config = yaml.safe_load((root / "config" / name).read_text(encoding="utf-8"))
+    path = folder / name
+    path.write_text(yaml.safe_dump(config | {"run": "planned-only"}), encoding="utf-8")
+    return plan(root, "--configfile", path), path
+
+
+@pytest.fixture(scope="module")
+def demo(root, tmp_path_factory):
+    """Plan of the default config."""
+    return planned_under_another_name(root, tmp_path_factory.mktemp("demo"), "config.yaml")
+
+
+def test_paper_plans_the_whole_matrix(root, tmp_path):
+    """8 teachers, 30 students (3 variants of 8 and 6 of one) and 256 simulations (8, 8, 192 and 48)."""
+    (counts, messages), _ = planned_under_another_name(root, tmp_path, "paper.yaml")
+    assert counts["train_teacher"] == counts["predict_teacher"] == 8
+    assert counts["train_student"] == 30
+    assert counts["export_model"] == 39
+    assert counts["simulate"] == 256
+    simulated = Counter(re.match(r"Simulate (T8|T|S1|S8)", message)[1] for message in messages if "Simulate" in message)
+    assert simulated == {"T": 8, "T8": 8, "S1": 192, "S8": 48}
+    assert counts["compute_structure"] == counts["compute_tae"] == 11
+    for rule in ("map_trajectory", "fit_prior", "average_ensemble", "collect_tables", "plot_figures", "write_report"):
+        assert counts[rule] == 1
+    for rule in ("build_box", "minimise_aa", "equilibrate_aa", "produce_aa"):
+        assert counts[rule] == 1
+    assert max(messages.values()) == 1
+
+
+def test_root_and_workflow_plan_the_same(root, demo):
+    """The two entry points differ only in the name of the target that stands for everything."""
+    (counts, messages), path = demo
+    other, other_messages = plan(root, "-s", "workflow/Snakefile", "--configfile", path)
+    assert counts["default"] == other.pop("all") == 1
+    assert {rule: number for rule, number in counts.items() if rule != "default"} == other
+    assert other["simulate"] > 0
+    assert messages == other_messages
+
+
+def test_default_config_plans_from_committed_files(demo):
+    (counts, _), _ = demo
+    assert "build_box" not in counts
+    assert counts["train_teacher"] == 8
+    assert counts["write_report"] == 1
+
+
+def test_one_student_needs_its_teachers_and_no_other_student(root, write_config):
+    target = "results/planned-only/structure/S8-aa-kd-bead/summary.csv"
+    counts, messages = plan(root, target, "--configfile", write_config())
+    assert counts == {
+        "map_trajectory": 1,
+        "split_frames": 1,
+        "fit_prior": 1,
+        "train_teacher": 8,
+        "predict_teacher": 8,
+        "average_ensemble": 1,
+        "train_student": 1,
+        "export_model": 1,
+        "simulate": 2,
+        "compute_reference": 1,
+        "compute_structure": 1,
+        "compute_tae": 1,
+    }
+    assert "Train student S8-aa-kd-bead (ensemble)" in messages
+    assert {message for message in messages if message.startswith("Simulate")} == {
+        f"Simulate S8-aa-kd-bead (ensemble), replica {replica}" for replica in (1, 2)
+    }
+
+
+def test_students_of_one_teacher_need_no_mean(root, write_config):
+    """The student of teacher 3 waits for teacher 3 alone."""
+    path = write_config()
+    counts, _ = plan(root, "results/planned-only/structure/S1-aa-bead/summary.csv", "--configfile", path)
+    assert "average_ensemble" not in counts
+    assert counts["train_student"] == counts["simulate"] == counts["predict_teacher"] == 8
+    counts, messages = plan(root, "results/planned-only/students/S1-aa-bead/seed-3/metrics.csv", "--configfile", path)
+    assert counts["train_teacher"] == counts["predict_teacher"] == counts["train_student"] == 1
+    assert "Predict forces and per-bead energies with teacher 3" in messages
+
+
+def test_a_row_of_the_students_table_is_a_variant(root, write_config, demo):
+    """One ensemble student: 1 training, 1 export, 2 simulations, its structure and its predictions."""
+    table = (root / "config" / "students.tsv").read_text(encoding="utf-8")
+    (before, old), _ = demo
+    after, new = plan(root, "--configfile", write_config(table + "S8-new\tS8 new\tensemble\t3\t1\t0\t2\n"))
+    more = {rule: after[rule] - before[rule] for rule in after if after[rule] != before[rule]}
+    assert more == {
+        "train_student": 1,
+        "export_model": 1,
+        "simulate": 2,
+        "compute_structure": 1,
+        "compute_tae": 1,
+        "predict_student": 1,
+    }
+    assert not old - new
+    assert all("S8-new" in message for message in new - old)
+
+
+def test_teachers_alone(root, write_config):
+    """A table without rows: T and T3, no student."""
+    counts, messages = plan(root, "--configfile", write_config(HEADER, teachers__seeds=[4, 9, 11]))
+    assert not {"train_student", "predict_student"} & set(counts)
+    assert counts["train_teacher"] == 3
+    assert {message for message in messages if message.startswith("Export")} == {
+        "Export T (seed-4)",
+        "Export T (seed-9)",
+        "Export T (seed-11)",
+        "Export T3 (ensemble)",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"training__learning_rat": 1e-3}, "config: training: found unknown key 'learning_rat'"),
+        ({"network__cutoff_A": ...}, "config: network: found no key 'cutoff_A'"),
+        ({"structure__adf__triplets": [["Cho", "Na", "Cl"]]}, "config: structure.adf.triplets[0]: found Na"),
+        ({"aa__files__topology": "none.gro"}, "config: aa.files.topology: found no file none.gro"),
+        ({"students": HEADER + "S1-x\tx\tsingle\t0\t0\t0\t0\n"}, "students.tsv: S1-x: found no weight above 0"),
+    ],
+)
+def test_faults_end_before_anything_is_planned(root, write_config, changes, line):
+    """With exit status 1 and one line that names file and key; the demo's values do not fill gaps."""
+    done = dry_run(root, "--configfile", write_config(**changes))
+    text = done.stdout + done.stderr
+    assert done.returncode == 1
+    assert len([found for found in text.splitlines() if line in found]) == 1, text[-3000:]
+    assert "Building DAG" not in text
+    assert "Traceback" not in text
+
+
+def blocks(root):
+    """Rules of the workflow: file, name and text."""
+    for path in sorted((root / "workflow" / "rules").glob("*.smk")):
+        for block in re.split(r"^(?=rule |checkpoint )", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+            yield path, re.match(r"\w+ (\w+):", block)[1], block
+
+
+def test_every_rule_has_log_environment_message_resources_and_script(root):
+    names = []
+    for path, name, block in blocks(root):
+        names.append(name)
+        for directive in ("log", "conda", "message", "resources", "script"):
+            assert re.search(rf"^    {directive}:", block, flags=re.MULTILINE), f"{path.name}, {name}: no {directive}"
+        for kind in ("conda", "script"):
+            file = re.search(rf"^    {kind}:\s+\"(.*)\"", block, flags=re.MULTILINE)[1]
+            assert (path.parent / file).is_file(), f"{name}: {file}"
+    assert len(names) == len(set(names)) >= 19
+
+
+def test_every_script_belongs_to_a_rule(root):
+    used = {Path(file).name for _, _, block in blocks(root) for file in re.findall(r"scripts/\w+\.py", block)}
+    assert used == {path.name for path in (root / "workflow" / "scripts").glob("*.py")}
+
+
+def test_committed_configs_are_whole(root, tmp_path):
+    """Every config of the repository, also those of the tests, passes the checks of the workflow."""
+    from cgdistill.config import read_yaml, validate
+
+    schema = read_yaml(root / "workflow" / "schemas" / "config.schema.yaml")
+    paths = [*(root / "config").glob("*.yaml"), *(root / "tests" / "configs").glob("*.yaml")]
+    assert len(paths) >= 3
+    runs = []
+    for path in paths:
+        config = read_yaml(path)
+        validate(config, schema, path)
+        runs.append(config["run"])
+    assert len(set(runs)) == len(runs)
