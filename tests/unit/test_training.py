@@ -164,22 +164,24 @@ def send(number):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_interrupted_between_epochs_and_resumed(frames, tmp_path, number):
-    """The plateau of the schedule falls into the second part, so its counters are resumed too."""
-    spec = replace(SPEC, max_epochs=6, patience_epochs=1, learning_rate=0.5)
+def test_interrupted_after_every_epoch_and_resumed(frames, tmp_path, number):
+    """The learning rate falls after two epochs on a plateau, so the counter of the plateau is resumed too."""
+    spec = replace(SPEC, max_epochs=8, learning_rate=0.5)
     whole = trainer(frames, spec=spec)
     expected = whole.run()
     assert expected.learning_rate.nunique() > 1
     checkpoint = tmp_path / "state.pt"
     old = signal.getsignal(number)
-    with pytest.raises(Interrupted, match=number.name):
-        trainer(frames, spec=spec, checkpoint=checkpoint).run(lambda row: row["epoch"] == 2 and send(number))
-    assert signal.getsignal(number) is old
-    resumed = trainer(frames, spec=spec, checkpoint=checkpoint)
     epochs = []
-    history = resumed.run(lambda row: epochs.append(row["epoch"]))
-    assert epochs == [3, 4, 5, 6]
-    assert_same_history(history, expected)
+    for _ in range(8):
+        with pytest.raises(Interrupted, match=number.name):
+            trainer(frames, spec=spec, checkpoint=checkpoint).run(
+                lambda row: (epochs.append(row["epoch"]), send(number))
+            )
+        assert signal.getsignal(number) is old
+    assert epochs == list(range(1, 9))
+    resumed = trainer(frames, spec=spec, checkpoint=checkpoint)
+    assert_same_history(resumed.run(), expected)
     assert_same_weights(resumed.model, whole.model)
 
 
