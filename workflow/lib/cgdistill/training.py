@@ -323,6 +323,6 @@ class Trainer:
             return
         self.model.load_weights(state["weights"], self.checkpoint)
         self.optimiser.load_state_dict(state["optimiser"])
-        self.epoch, self.batch_size, self.best_loss, self.best_epoch, _ = state["numbers"]
+        self.epoch, self.batch_size, self.best_loss, self.best_epoch, self.since_change = state["numbers"]
         self.best_weights, self.history = state["best_weights"], state["history"]
         log.info("continuing after epoch %d from %s", self.epoch, self.checkpoint)
