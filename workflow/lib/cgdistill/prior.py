@@ -26,7 +26,7 @@ from .errors import InputError
 from .neighbours import NeighbourList
 from .tables import read_table, write_table
 
-#: How far out a frame is searched for the closest pair of two types before all distances are used.
+#: How far out a frame is searched for the closest pair of two types.
 _SEARCH_A = 8.0
 
 _COLUMNS = ("bead_1", "bead_2", "E0_kcal_mol", "a_per_A", "lowest_distance_A", "mean_force_kcal_mol_A")
