@@ -110,6 +110,24 @@ def validate(data: Any, schema: Mapping[str, Any], source: str | Path, prefix: s
         raise InputError(source, prefix + where, value, "a finite number")
 
 
+def student_rows(path: str | Path) -> tuple[list[str], list[dict[str, Any]]]:
+    """Header and rows, as text, of a table of students; empty lines and lines that start with # are left out.
+
+    Raises
+    ------
+    InputError
+        Missing or not UTF-8.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(path, "file", error.strerror, "a tab-separated table") from None
+    except UnicodeDecodeError as error:
+        raise InputError(path, f"byte {error.start}", "text that is not UTF-8", "UTF-8") from None
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    return (lines[0].split("\t") if lines else []), list(csv.DictReader(lines, delimiter="\t"))
+
+
 def read_students(path: str | Path, schema: Mapping[str, Any]) -> list[Variant]:
     """Student variants from their table (tab-separated, one row per variant).
 
@@ -119,16 +137,8 @@ def read_students(path: str | Path, schema: Mapping[str, Any]) -> list[Variant]:
         Missing or unknown column, a value that does not fit, no weight above 0, or names that differ
         in case only or not at all.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(path, "file", error.strerror, "a tab-separated table") from None
-    except UnicodeDecodeError as error:
-        raise InputError(path, f"byte {error.start}", "text that is not UTF-8", "UTF-8") from None
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    rows = list(csv.DictReader(lines, delimiter="\t"))
+    header, rows = student_rows(path)
     columns = list(schema["properties"])
-    header = lines[0].split("\t") if lines else []
     if sorted(header) != sorted(columns):
         raise InputError(path, "header", f"columns {header}", f"the columns {columns}, separated by tabs")
     variants = []

@@ -11,6 +11,7 @@ import pandas as pd
 
 from . import __version__
 from .beads import BeadFile
+from .config import student_rows
 from .errors import InputError
 from .facts import model_facts, simulation_facts, system_facts
 from .figures.style import Palette
@@ -103,7 +104,7 @@ def gather(
         performance=read_table(tables["performance"], ["variant", "ns_per_day"]),
         training=read_table(tables["training"], ["variant", "split", "target", "r2"]),
         gradient_check=read_table(tables["check"], ["teacher"]),
-        students=pd.read_csv(tables["students"], sep="\t", comment="#"),
+        students=pd.DataFrame(student_rows(tables["students"])[1]),
         facts={
             "System": system_facts(beads, split, config),
             "Models": model_facts(config),
