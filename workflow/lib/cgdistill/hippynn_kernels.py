@@ -17,16 +17,16 @@ import torch
 
 
 def _import_hippynn() -> Any:
-    compile_function = torch.compile
-    # hippynn wraps unused kernels by torch.compile, which imports the compiler: 3 s for nothing.
+    compilers = torch.compile, torch.jit.script
+    # hippynn wraps kernels that are not used here by both, which imports torch's compilers: 6 s for nothing.
     if "hippynn" not in sys.modules:
-        torch.compile = lambda function, *_, **__: function  # type: ignore[assignment]
+        torch.compile = torch.jit.script = lambda function, *_, **__: function  # type: ignore[assignment]
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sparse invariant checks")
             import hippynn
     finally:
-        torch.compile = compile_function
+        torch.compile, torch.jit.script = compilers  # type: ignore[assignment]
     return hippynn
 
 

@@ -12,6 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+
+# First: it sets up the import of hippynn.
+from . import hippynn_kernels  # noqa: F401
+
+# isort: split
 from hippynn.graphs import GraphModule, IdxType
 from hippynn.graphs.nodes.base import AutoKw, ExpandParents, InputNode, SingleNode
 from hippynn.graphs.nodes.base.algebra import AddNode
@@ -23,7 +28,6 @@ from hippynn.graphs.nodes.physics import VecMag
 from hippynn.graphs.nodes.tags import AtomIndexer, PairIndexer
 from hippynn.graphs.nodes.targets import HEnergyNode
 
-from . import hippynn_kernels  # noqa: F401 - patches the import of hippynn
 from .prior import RepulsivePrior
 
 #: Network node by tensor order.
