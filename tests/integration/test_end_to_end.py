@@ -1,11 +1,13 @@
 """The whole workflow, as a user runs it, on the smallest config that touches every rule."""
 
 import json
+import re
 import subprocess
 import sys
 
 import pandas as pd
 import pytest
+import yaml
 from cgdistill.__main__ import main
 from cgdistill.tables import read_table
 
@@ -98,6 +100,35 @@ def test_one_variant_reruns_alone(finished, root):
         "compute_tae": 1,
         "total": 6,
     }
+
+
+def planned(root, folder, config):
+    """Rules that a changed config plans on a finished run."""
+    path = folder / "changed.yaml"
+    path.write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
+    command = [sys.executable, "-m", "snakemake", "-s", root / "Snakefile", "--directory", folder, "-n"]
+    command += ["--configfile", path]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, cwd=root)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return set(re.findall(r"^rule (\w+):|^localrule (\w+):|^(\w+) +\d+$", done.stdout + done.stderr, re.M))
+
+
+@pytest.mark.parametrize("change", ["student", "bins"])
+def test_a_change_reruns_what_follows_from_it(finished, root, change):
+    """A new student trains that student, other bins train nothing; neither maps the trajectory again."""
+    config = yaml.safe_load((root / "tests/configs/end-to-end.yaml").read_text(encoding="utf-8"))
+    if change == "student":
+        table = finished / "students.tsv"
+        rows = (root / "tests/configs/two-students.tsv").read_text(encoding="utf-8")
+        table.write_text(rows + "S2-new\tS2new\tensemble\t1\t1\t0\t0\n", encoding="utf-8")
+        config["students"]["table"] = str(table)
+    else:
+        config["structure"]["adf"]["bin_width_deg"] = 20.0
+    rules = {name for match in planned(root, finished, config) for name in match if name}
+    assert "write_report" in rules
+    assert not {"map_trajectory", "train_teacher", "fit_prior"} & rules
+    assert ("train_student" in rules) == (change == "student")
+    assert ("simulate" in rules) == (change == "student")
 
 
 def test_summary_command(finished, capsys):

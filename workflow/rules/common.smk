@@ -11,7 +11,7 @@ sys.path.insert(0, str(WORKFLOW / "lib"))
 from cgdistill.config import check_config, read_students, read_yaml, validate
 from cgdistill.errors import InputError
 from cgdistill.mapping_rules import MappingRules
-from cgdistill.provenance import config_hash, sha256_of, source_digest
+from cgdistill.provenance import sha256_of, source_digest
 from cgdistill.seeds import derive
 from cgdistill.variants import ENSEMBLE, all_variants
 from cgdistill.variants import teacher_names as names_of_teachers
@@ -36,7 +36,6 @@ RESULTS, LOGS, BENCH = (f"{top}/{RUN}" for top in ("results", "logs", "benchmark
 #: Restarts and training checkpoints; Snakemake never deletes them.
 CHECKPOINTS = f"{RESULTS}/checkpoints"
 FIGURES = f"{RESULTS}/figures"
-CONFIG_HASH = config_hash(config)
 SEEDS = config["teachers"]["seeds"]
 _VARIANTS = {variant.name: variant for variant in all_variants(len(SEEDS), students)}
 VARIANTS = list(_VARIANTS)

@@ -31,8 +31,6 @@ rule map_trajectory:
     params:
         units=AA_FILES["units"],
         frames={key: config["mapping"][key] for key in ("start_ps", "stride", "max_frames")},
-        min_width_A=2 * max(config["network"]["cutoff_A"], config["structure"]["rdf"]["r_max_A"]),
-        config_hash=CONFIG_HASH,
         code=source_digest("mapping"),
     message:
         "Map atoms to beads"

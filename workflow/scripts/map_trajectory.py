@@ -23,9 +23,8 @@ with job(snakemake.log[0], snakemake.threads):
             partial,
             mapper,
             trajectories,
-            stamp(params.config_hash, [Path(name) for name in source]),
+            stamp({"units": params.units, "frames": params.frames}, [Path(name) for name in source]),
             dump_units=params.units,
-            min_width_A=params.min_width_A,
             expected_frames=count_frames(topology, trajectories),
             **params.frames,
         )

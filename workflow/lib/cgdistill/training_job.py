@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 
 from .beads import BeadFile
+from .cells import perpendicular_widths_A
 from .console import log
 from .errors import InputError
 from .frames import PairFrames
@@ -114,6 +115,10 @@ def run_training(
     with BeadFile(beads_path) as beads:
         split = read_split(split_path, len(beads))
         topology = beads.topology
+        width_A = float(perpendicular_widths_A(beads.cells_A).min())
+        if spec.cutoff_A > width_A / 2:
+            found, expected = f"{spec.cutoff_A:g} A", f"at most {width_A / 2:.3f} A, half the cell of {beads_path}"
+            raise InputError("config", "network.cutoff_A", found, expected)
         indices = split.known()
         frames = load_frames(beads, indices, spec.cutoff_A, predictions_path)
     parts = {name: np.searchsorted(indices, split.part(name)) for name in PARTS}
