@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -264,7 +265,9 @@ def test_interrupted_gromacs_goes_on(warm, tmp_path, monkeypatch, number):
     values = asdict(protocol(production_ps=12.0, frame_every_ps=0.04))
     spec = ProtocolSpec.from_config(values)
     command = [sys.executable, "-c", _RUN, json.dumps(values), str(tmp_path), str(warm.topology), str(warm.structure)]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+    # A shell that starts the tests in the background has its children ignore SIGINT.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True, preexec_fn=heed)
     deadline = time.monotonic() + 120
     while not any(path.stat().st_size > 40_000 for path in (tmp_path / "work").glob("produce-*/run.trr")):
         assert process.poll() is None and time.monotonic() < deadline
