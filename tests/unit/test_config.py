@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import yaml
-from cgdistill.config import check_config, read_students, read_yaml, validate
+from cgdistill.config import check_config, read_students, read_yaml, sorted_keys, validate
 from cgdistill.errors import InputError
 
 TYPES = ("Cho", "Cl", "Urea")
@@ -291,3 +291,11 @@ def test_empty_and_missing_yaml(tmp_path, schemas):
 def test_config_survives_yaml(config):
     """What Snakemake hands on is what was checked."""
     assert yaml.safe_load(yaml.safe_dump(config)) == config
+
+
+def test_order_of_keys_is_taken_out():
+    """Two configs that differ in the order of keys alone are the same text afterwards; lists keep their order."""
+    one = {"b": 1, "a": {"d": [2, 1], "c": [{"f": 1, "e": 2}]}}
+    other = {"a": {"c": [{"e": 2, "f": 1}], "d": [2, 1]}, "b": 1}
+    assert repr(sorted_keys(one)) == repr(sorted_keys(other))
+    assert sorted_keys(one) == one

@@ -8,7 +8,7 @@ WORKFLOW = Path(str(workflow.current_basedir)).resolve().parent
 # Jobs started by `script:` inherit this path; the package need not be installed for them.
 sys.path.insert(0, str(WORKFLOW / "lib"))
 
-from cgdistill.config import check_config, read_students, read_yaml, validate
+from cgdistill.config import check_config, read_students, read_yaml, sorted_keys, validate
 from cgdistill.errors import InputError
 from cgdistill.mapping_rules import MappingRules
 from cgdistill.provenance import sha256_of, source_digest
@@ -30,6 +30,7 @@ try:
     check_config(config, MappingRules.from_dict(mapping, config["mapping"]["file"]).types)
 except InputError as error:
     raise WorkflowError(str(error)) from None
+config.update(sorted_keys(config))
 
 RUN = config["run"]
 RESULTS, LOGS, BENCH = (f"{top}/{RUN}" for top in ("results", "logs", "benchmarks"))

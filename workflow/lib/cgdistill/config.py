@@ -40,6 +40,18 @@ def read_yaml(path: str | Path) -> Any:
         raise InputError(path, where, getattr(error, "problem", error), "valid YAML") from None
 
 
+def sorted_keys(data: Any) -> Any:
+    """The same data with the keys of every mapping in alphabetical order.
+
+    Snakemake compares parameters as text: without it, another order of keys in the config would rerun jobs.
+    """
+    if isinstance(data, Mapping):
+        return {key: sorted_keys(data[key]) for key in sorted(data, key=str)}
+    if isinstance(data, list):
+        return [sorted_keys(item) for item in data]
+    return data
+
+
 def _where(error: ValidationError) -> str:
     """Path of the faulty key: ``aa.system.molecules[0].count``."""
     text = ""
