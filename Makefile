@@ -5,10 +5,12 @@ CORES ?= $(shell nproc 2>/dev/null || echo 2)
 VENV := .venv
 BIN := $(VENV)/bin
 CONFIG ?= config/config.yaml
+THREADS ?= 2
+ONLY ?=
 RUN = $(shell sed -n 's/^run: *\([^ #]*\).*/\1/p' $(CONFIG))
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint format report aa-tools clean distclean
+.PHONY: help env demo test bench lint format report aa-tools clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +35,9 @@ demo: env ## the whole workflow on CONFIG (the demo by default), then the summar
 
 test: env ## unit tests, dry runs, one small end-to-end run
 	$(BIN)/python -m pytest -n $(CORES) --dist loadfile
+
+bench: env ## speed and memory: benchmarks/results/, docs/speed.md (ONLY=md,training to choose, THREADS=2)
+	$(BIN)/python -m benchmarks --threads $(THREADS) $(if $(ONLY),--only $(ONLY))
 
 lint: env ## ruff, snakefmt, snakemake --lint, mypy
 	$(BIN)/ruff check .

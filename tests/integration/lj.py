@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from cgdistill.beads import BeadTopology
 from cgdistill.lammps_engine import Engine
+from cgdistill.lockstep import SeparatePotentials
 from cgdistill.neighbours import NeighbourList
 from cgdistill.potential import Evaluation
-from cgdistill.simulation import run_simulation
+from cgdistill.simulation import RunPlan, run_simulation, run_simulations
 from cgdistill.simulation_spec import SimulationSpec
 
 TYPES = ("A", "B")
@@ -107,6 +108,24 @@ def simulate(folder, potential=None, spec=SPEC, seed=11, out="out", cell=CUBIC):
         provenance=PROVENANCE,
     )
     return record, folder / out
+
+
+def simulate_several(folder, potentials, together=True, spec=SPEC):
+    """Short runs from starts of their own, in lockstep or one after the other; returns records and output folders.
+
+    Run k has the same start, seed and folders, ``k/out`` and ``k/checkpoint``, whatever runs beside it; a
+    potential None leaves it out.
+    """
+    plans, topology = [], lattice(CUBIC)[1]
+    for k in range(len(potentials)):
+        positions = lattice(CUBIC, seed=k)[0]
+        identity, own = IDENTITY | {"replica": k}, folder / str(k)
+        plans.append(RunPlan(positions, CUBIC, 20 + k, own / "out", own / "checkpoint", identity, PROVENANCE))
+    chosen = [k for k, potential in enumerate(potentials) if potential is not None]
+    plans, potentials = [plans[k] for k in chosen], [potentials[k] for k in chosen]
+    interaction = SeparatePotentials(potentials, topology.bead_types) if together else potentials
+    records = run_simulations(interaction, plans, topology, spec)
+    return records, [plan.out_dir for plan in plans]
 
 
 class At(LennardJones):

@@ -67,6 +67,16 @@ def test_tables_count_every_run(finished):
     pd.testing.assert_series_equal(compared.sort_index(), sums.sort_index())
 
 
+def test_runs_of_a_job_share_its_speed(finished):
+    """Two runs per job: those of T, S1 and S2 advanced together, and say so."""
+    table = read_table(finished / "results" / RUN / "tables" / "performance.csv").set_index(["variant", "replica"])
+    together = table["runs_together"].groupby(level="variant").agg(list).to_dict()
+    assert together == {"T": [2, 2], "T2": [1], "S1-aa-bead": [2, 2], "S2-aa-kd-bead": [2, 2]}
+    assert (table["ns_per_day_together"] >= table["ns_per_day"] * 0.999).all()
+    for _, job in table.groupby(level="variant"):
+        assert job["ns_per_day_together"].nunique() == 1
+
+
 def test_products_say_where_they_come_from(finished):
     """Every table, the card and the record carry version, config hash and checksums of their inputs."""
     results = finished / "results" / RUN
@@ -88,17 +98,17 @@ def test_running_again_does_nothing(finished, root):
 def test_one_variant_reruns_alone(finished, root):
     """A student trained anew: the target of its variant makes what follows from it, and nothing of the others."""
     target = f"results/{RUN}/structure/S2-aa-kd-bead/summary.csv"
-    status, text = snakemake(root, finished, "--dry-run", "--forcerun", "train_student", "--", target)
+    status, text = snakemake(root, finished, "--dry-run", "--forcerun", "train_student_S2-aa-kd-bead_1", "--", target)
     assert status == 0, text
     table = text[text.index("Job stats:") :].splitlines()[3:]
     jobs = {line.split()[0]: int(line.split()[1]) for line in table[: [*map(str.strip, table)].index("")]}
     assert jobs == {
-        "train_student": 1,
-        "export_model": 1,
-        "simulate": 2,
+        "train_student_S2-aa-kd-bead_1": 1,
+        "export_model_S2-aa-kd-bead": 1,
+        "simulate_S2-aa-kd-bead_1": 1,
         "compute_structure": 1,
         "compute_tae": 1,
-        "total": 6,
+        "total": 5,
     }
 
 
@@ -110,7 +120,14 @@ def planned(root, folder, config):
     command += ["--configfile", path]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, cwd=root)
     assert done.returncode == 0, done.stdout + done.stderr
-    return set(re.findall(r"^rule (\w+):|^localrule (\w+):|^(\w+) +\d+$", done.stdout + done.stderr, re.M))
+    return set(re.findall(r"^([\w-]+) +\d+$", done.stdout + done.stderr, re.M))
+
+
+def test_other_jobs_rerun_no_simulation(finished, root):
+    """How many runs share a job does not matter to those that are finished."""
+    config = yaml.safe_load((root / "tests/configs/end-to-end.yaml").read_text(encoding="utf-8"))
+    config["simulation"]["runs_per_job"] = 1
+    assert planned(root, finished, config) == set()
 
 
 @pytest.mark.parametrize("change", ["student", "bins"])
@@ -124,11 +141,15 @@ def test_a_change_reruns_what_follows_from_it(finished, root, change):
         config["students"]["table"] = str(table)
     else:
         config["structure"]["adf"]["bin_width_deg"] = 20.0
-    rules = {name for match in planned(root, finished, config) for name in match if name}
+    rules = planned(root, finished, config)
     assert "write_report" in rules
-    assert not {"map_trajectory", "train_teacher", "fit_prior"} & rules
-    assert ("train_student" in rules) == (change == "student")
-    assert ("simulate" in rules) == (change == "student")
+    assert not {"map_trajectory", "fit_prior"} & rules
+    assert {rule for rule in rules if rule.startswith("train")} == (
+        {"train_student_S2-new_1"} if change == "student" else set()
+    )
+    assert {rule for rule in rules if rule.startswith("simulate")} == (
+        {"simulate_S2-new_1"} if change == "student" else set()
+    )
 
 
 def test_summary_command(finished, capsys):

@@ -128,11 +128,13 @@ def _simulation(folder: Path, variant: Variant, member: str, replica: int, rng: 
                            "pressure_atm": 0.0})  # fmt: skip
     write_table(folder / "thermo.csv", thermo, STAMP)
     speed = 4.0 if member == "ensemble" and variant.kind == "teacher_ensemble" else 30.0
+    company = variant.replicas * len(variant.members)
     record = {
         "status": "blown up" if failed else "finished", "reason": "temperature above 1500 K" if failed else "",
         "step": 120 if failed else 1500, "variant": variant.name, "member": member, "replica": replica,
         "n_beads": 128, "timestep_fs": 4.0, "n_steps": 1500, "wall_s": 17.3, "ns_per_day": speed, "threads": 1,
-        "device": "cpu", "velocity_seed": 7, "start_frame": 3, "versions": {"lammps": "20250722", "torch": "2.13.0"},
+        "device": "cpu", "runs_together": company, "ns_per_day_together": speed * (1.5 if company > 1 else 1.0),
+        "velocity_seed": 7, "start_frame": 3, "versions": {"lammps": "20250722", "torch": "2.13.0"},
         "provenance": STAMP,
     }  # fmt: skip
     (folder / "run.json").write_text(json.dumps(record), encoding="utf-8")

@@ -46,6 +46,24 @@ def test_goes_on_from_the_last_checkpoint(folder):
     assert CheckpointFolder(folder, "key").open()[1] == rows(0, 5, 10, 15, 20, 25, 30)
 
 
+def test_ended_run_waits(folder):
+    """How it ended, its rows, frames and last configuration stay until the folder is cleared; the restart goes."""
+    checkpoint = CheckpointFolder(folder, "key")
+    _, found = checkpoint.open()
+    checkpoint.final.write_text("beads")
+    end = {"status": "blown up", "reason": "too hot"}
+    checkpoint.save_end(23, 40.0, found + rows(23), end)
+    assert not list(folder.glob("restart-*"))
+    again = CheckpointFolder(folder, "key")
+    state, found = again.open()
+    assert (state.step, state.wall_s, state.end) == (23, 40.0, end)
+    assert found == rows(0, 5, 10, 15, 20, 23)
+    assert again.trajectory.read_text() == FRAME.format(10) + FRAME.format(20)
+    again.final.unlink()
+    assert CheckpointFolder(folder, "key").open() == (None, [])
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+
+
 @pytest.mark.parametrize("fault", ["key", "restart", "rows", "state", "cut state"])
 def test_unusable_checkpoint_starts_anew(folder, fault):
     """Another run, missing or damaged parts: nothing is used, files of others stay."""

@@ -81,13 +81,14 @@ def test_training_names_variant_and_member_by_folder(tmp_path):
 
 def test_performance_lists_failed_runs_and_leaves_unknown_fields_empty(tmp_path):
     paths = [
-        _record(tmp_path / "1" / "run.json", threads=2),
+        _record(tmp_path / "1" / "run.json", threads=2, runs_together=2, ns_per_day_together=19.0),
         _record(tmp_path / "2" / "run.json", replica=2, status="blown up"),
     ]
     table = collect.performance_of(paths, {})
     assert list(table.columns) == collect.PERFORMANCE_COLUMNS
     assert len(table) == 2
     assert table["threads"].isna().tolist() == [False, True]
+    assert table.loc[0, ["ns_per_day", "runs_together", "ns_per_day_together"]].tolist() == [10.0, 2, 19.0]
 
 
 def test_versions_that_differ_between_runs_are_both_named(tmp_path):

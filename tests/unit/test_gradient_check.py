@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from bead_cases import make_frames, make_model
 from cgdistill.gradient_check import check_gradient
+from cgdistill.network_potential import NetworkPotential
 
 
 def test_a_sound_model_passes_and_keeps_its_weights():
@@ -24,11 +27,13 @@ def test_a_sound_model_passes_and_keeps_its_weights():
 def test_wrong_forces_are_found(monkeypatch):
     """Forces 5 % too large: the difference is 5 % of the force."""
     frames, types = make_frames(1)
-    model = make_model(1)
-    right = model.energies_and_pair_gradient
-    monkeypatch.setattr(
-        model, "energies_and_pair_gradient", lambda *inputs: (*right(*inputs)[:2], 1.05 * right(*inputs)[2])
-    )
+    model, right = make_model(1), NetworkPotential.evaluate
+
+    def wrong(*inputs):
+        evaluation = right(*inputs)
+        return replace(evaluation, forces_kcal_mol_A=1.05 * evaluation.forces_kcal_mol_A)
+
+    monkeypatch.setattr(NetworkPotential, "evaluate", wrong)
     result = check_gradient([model], frames, types, n_components=4, seed=1)
     ratio = result["rms_difference_kcal_mol_A"] / result["rms_force_kcal_mol_A"]
     assert abs(ratio - 0.05 / 1.05) < 1e-3

@@ -119,14 +119,33 @@ def test_candidates_hold_the_pairs():
     cell = CELLS["rotated"]
     positions = rng.uniform(0, 1, (20, 3)) @ cell
     neighbours = NeighbourList(4.0, skin_A=1.5)
-    first, second, shifts = neighbours.candidates(positions, cell)
-    vectors = positions[second] - positions[first] + shifts
+    found = neighbours.candidates(positions, cell)
+    first, second = np.repeat(np.arange(len(positions)), found.ends - found.starts), found.second
+    vectors = positions[second] - positions[first] + found.shifts_A[found.images]
     lengths = np.linalg.norm(vectors, axis=1)
     assert lengths.max() <= 5.5 and (lengths > 4.0).any()
     inside = lengths <= 4.0
     expected = neighbours.pairs(positions, cell)
     assert np.array_equal(first[inside], expected[0]) and np.array_equal(second[inside], expected[1])
     np.testing.assert_allclose(vectors[inside], expected[2], atol=1e-12)
+
+
+def test_pairs_of_a_bead_are_sorted_by_type():
+    """Types that alternate with the index; rows and pairs agree, and nothing but the order changes."""
+    rng = np.random.default_rng(8)
+    cell = CELLS["triclinic"]
+    positions = rng.uniform(0, 1, (20, 3)) @ cell
+    types = np.arange(20) % 3
+    sorted_list, plain = NeighbourList(5.0, 1.0, types, 3), NeighbourList(5.0, 1.0)
+    np.testing.assert_allclose(
+        as_rows(sorted_list.pairs(positions, cell)), as_rows(plain.pairs(positions, cell)), atol=1e-12
+    )
+    first, second, _ = sorted_list.pairs(positions, cell)
+    assert (np.diff((first * 3 + types[second]) * 100 + second) >= 0).all()
+    found = sorted_list.candidates(positions, cell)
+    for row, (start, end) in enumerate(zip(found.starts, found.ends, strict=True)):
+        assert (types[found.second[start:end]] == row % 3).all()
+    assert found.ends[-1] == len(found.second) > len(first)
 
 
 def test_no_pairs():

@@ -88,7 +88,7 @@ def test_skin_does_not_change_the_result():
         positions = positions + rng.normal(scale=0.12, size=positions.shape)
         one, other = (model.evaluate(positions, CELLS["triclinic"], types) for model in (lazy, eager))
         np.testing.assert_allclose(one.forces_kcal_mol_A, other.forces_kcal_mol_A, atol=1e-10)
-    assert lazy._neighbours.n_builds < eager._neighbours.n_builds == 6
+    assert lazy.n_builds < eager.n_builds == 6
 
 
 def test_models_of_other_bead_types_or_none_are_refused():

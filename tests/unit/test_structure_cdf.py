@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from cgdistill.structure.cdf import CDF, merge_distances_A
 from cgdistill.structure.grids import Grid
+from cgdistill.structure.pairs import Frame
 from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform
 from structure_cases import CUBIC, NAMES, TRICLINIC, gas, nearest_vectors
@@ -24,7 +25,7 @@ def single_linkage(positions, cell):
 def test_merge_distances_agree_with_scipy(cell, n_beads):
     """In the dilute cell the first cutoff does not connect the beads, so it has to grow."""
     positions = gas(1, n_beads, cell, seed=n_beads, spread=2)[0][0]
-    assert merge_distances_A(positions, cell) == pytest.approx(single_linkage(positions, cell))
+    assert merge_distances_A(Frame.of(positions, cell)) == pytest.approx(single_linkage(positions, cell))
 
 
 def test_curves_agree_with_scipy_per_type():
@@ -46,13 +47,13 @@ def test_chain_with_known_spacings():
     cell = np.diag([60.0, 60.0, spacings.sum() + 18.0])
     z = 55.0 + np.concatenate([[0.0], np.cumsum(spacings)])
     positions = np.stack([np.full(7, 1.0), np.full(7, 59.5), z % cell[2, 2]], axis=1)
-    assert merge_distances_A(positions, cell) == pytest.approx(np.sort(spacings))
+    assert merge_distances_A(Frame.of(positions, cell)) == pytest.approx(np.sort(spacings))
 
 
 def test_beads_in_one_place_merge_at_zero():
     """Distances of zero are edges, which a sparse matrix would have dropped."""
     positions = np.array([[1.0, 1, 1], [1, 1, 1], [1, 1, 1], [4, 1, 1]])
-    assert merge_distances_A(positions, CUBIC) == pytest.approx([0.0, 0.0, 3.0])
+    assert merge_distances_A(Frame.of(positions, CUBIC)) == pytest.approx([0.0, 0.0, 3.0])
 
 
 def test_beyond_the_grid():

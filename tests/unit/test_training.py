@@ -22,8 +22,10 @@ from cgdistill.training import (
     error_sum,
     loss_terms,
     predict,
-    predict_batch,
+    predict_batches,
+    predict_each,
     state_key,
+    train,
 )
 
 SPEC = TrainingSpec(
@@ -70,22 +72,22 @@ def assert_same_weights(one, other):
         assert torch.equal(value, other.weights()[name]), name
 
 
-def test_error_is_rmse_plus_mae():
-    prediction, target = torch.tensor([1.0, 2.0, 3.0, 6.0]), torch.tensor([1.0, 2.0, 5.0, 5.0])
-    assert error_sum(prediction, target).item() == pytest.approx(np.sqrt(5 / 4) + 3 / 4)
+def test_error_is_rmse_plus_mae_of_each_model():
+    prediction, target = torch.tensor([[1.0, 2.0], [3.0, 6.0]]), torch.tensor([[1.0, 2.0], [5.0, 5.0]])
+    assert error_sum(prediction, target).tolist() == pytest.approx([0.0, np.sqrt(5 / 2) + 3 / 2])
 
 
 def test_gradient_stays_finite_where_the_target_is_met():
-    prediction = torch.tensor([2.5], requires_grad=True)
-    error_sum(prediction, torch.tensor([2.5])).backward()
-    assert prediction.grad.tolist() == [0.0]
+    prediction = torch.tensor([[2.5]], requires_grad=True)
+    error_sum(prediction, torch.tensor([[2.5]])).sum().backward()
+    assert prediction.grad.tolist() == [[0.0]]
 
 
 def test_gradient_of_the_error_by_hand():
-    prediction = torch.tensor([3.0, 0.0], requires_grad=True)
-    error_sum(prediction, torch.tensor([0.0, 4.0])).backward()
+    prediction = torch.tensor([[3.0, 0.0]], requires_grad=True)
+    error_sum(prediction, torch.tensor([[0.0, 4.0]])).sum().backward()
     rmse = np.sqrt(25 / 2)
-    assert prediction.grad.tolist() == pytest.approx([3 / (2 * rmse) + 0.5, -4 / (2 * rmse) - 0.5])
+    assert prediction.grad[0].tolist() == pytest.approx([3 / (2 * rmse) + 0.5, -4 / (2 * rmse) - 0.5])
 
 
 def test_terms_by_hand():
@@ -98,18 +100,37 @@ def test_terms_by_hand():
         "E": torch.tensor([6.0, -8.0]),
         "epsilon": torch.full((2, 4), -0.5),
     }
-    terms = loss_terms(predictions, targets, ALL)
+    terms = loss_terms([predictions], [targets], ALL)
     assert terms["F"].item() == pytest.approx(2 * (2 + 2))
     assert terms["f"].item() == pytest.approx(np.sqrt(12.5) + 3.5)
     assert terms["E"].item() == pytest.approx(5 * (np.sqrt(50) + 7) / 4)
     assert terms["epsilon"].item() == pytest.approx(3 * (0.5 + 0.5))
-    assert list(loss_terms(predictions, targets, LossWeights(epsilon=1.0))) == ["epsilon"]
+    assert list(loss_terms([predictions], [targets], LossWeights(epsilon=1.0))) == ["epsilon"]
+
+
+@pytest.mark.parametrize("sizes", [(2, 2), (2, 3)])
+def test_terms_of_several_models_are_those_of_each(sizes):
+    """For batches of one size and of several."""
+    rng = torch.Generator().manual_seed(1)
+    predictions, targets = (
+        [
+            {"F": torch.rand(n, 4, 3, generator=rng), "epsilon": torch.rand(n, 4, generator=rng), "E": torch.rand(n)}
+            for n in sizes
+        ]
+        for _ in range(2)
+    )
+    weights = LossWeights(F=2.0, E=5.0, epsilon=3.0)
+    together = loss_terms(predictions, targets, weights)
+    for number in range(2):
+        alone = loss_terms([predictions[number]], [targets[number]], weights)
+        for name, term in alone.items():
+            assert together[name][number].item() == pytest.approx(term.item())
 
 
 def test_energies_do_not_hold_the_prior_and_forces_do(frames):
     batch = frames.batch([0, 1])
     model = make_model(1)
-    values = predict_batch(model, batch)
+    (values,) = predict_batches([model], [batch])
     network, prior, forces = model.energies_and_forces(batch.species, batch.first, batch.second, batch.vectors_A)
     assert prior.abs().max() > 0
     torch.testing.assert_close(values["epsilon"], network)
@@ -122,7 +143,7 @@ def test_history_holds_the_loss_of_the_whole_validation_set(frames):
     training = trainer(frames, spec=replace(SPEC, max_epochs=1))
     history = training.run()
     batch = frames.batch(VALID)
-    terms = loss_terms(predict_batch(training.model, batch), batch.targets, ALL)
+    terms = loss_terms(predict_batches([training.model], [batch]), [batch.targets], ALL)
     assert history.valid_loss[0] == pytest.approx(sum(term.item() for term in terms.values()), rel=1e-5)
     parts = history[[f"train_{name}" for name in ("F", "f", "E", "epsilon")]].sum(axis=1)
     np.testing.assert_allclose(parts, history.train_loss)
@@ -247,7 +268,7 @@ def scripted(frames, monkeypatch, losses, **changes):
     """History and weights by epoch of a training whose validation losses are given."""
     training = trainer(frames, LossWeights(F=1.0), spec=replace(SPEC, **changes))
     values = iter(losses)
-    monkeypatch.setattr(training, "_valid_loss", lambda: next(values))
+    monkeypatch.setattr(training, "_valid_loss", lambda predictions: next(values))
     weights = []
     history = training.run(lambda row: weights.append(training.model.weights()))
     return training, history, weights
@@ -290,10 +311,9 @@ def test_missing_targets_and_missing_weights_are_refused(frames):
 
 
 def test_a_loss_that_is_not_finite_ends_the_training(frames):
-    spoiled = PairFrames(frames.bead_types, frames.first, frames.second, frames.vectors_A, dict(frames.targets))
-    spoiled.targets["E"] = frames.targets["E"] * float("inf")
-    with pytest.raises(FloatingPointError, match="epoch 1"):
-        trainer(spoiled, LossWeights(E=1.0)).run()
+    spoiled = frames.with_targets({"E": frames.targets["E"] * float("inf")})
+    with pytest.raises(FloatingPointError, match="seed-4: loss is .* in epoch 1"):
+        trainer(spoiled, LossWeights(E=1.0), name="seed-4").run()
 
 
 def test_prediction_does_not_depend_on_the_batches(frames):
@@ -301,5 +321,103 @@ def test_prediction_does_not_depend_on_the_batches(frames):
     one, other = (predict(model, frames, np.array([5, 0, 3]), size, "cpu") for size in (1, 3))
     for name in ("forces", "epsilon"):
         np.testing.assert_allclose(one[name], other[name], atol=1e-5)
-    alone = predict_batch(model, frames.batch([0]))
+    (alone,) = predict_batches([model], [frames.batch([0])])
     np.testing.assert_allclose(one["epsilon"][1], alone["epsilon"][0].detach(), atol=1e-6)
+
+
+def several(frames, folder=None, spec=SPEC, seeds=(1, 2, 3), **options):
+    """Trainings that differ in weights, order and targets, each with a checkpoint where a folder is given."""
+    made = []
+    for seed in seeds:
+        own = frames.with_targets({"f": frames.targets["f"] + 0.1 * seed})
+        checkpoint = folder / f"{seed}.pt" if folder else None
+        names = {"checkpoint": checkpoint, "key": str(seed), "name": f"seed-{seed}", **options}
+        made.append(Trainer(make_model(seed), own, TRAIN, VALID, ALL, spec, seed, **names))
+    return made
+
+
+def test_one_after_another_is_each_alone(frames):
+    """To the bit; the trainings share the pairs of the frames."""
+    together = several(frames)
+    histories = train(together)
+    for history, model, alone in zip(histories, together, several(frames), strict=True):
+        assert model.frames.first is frames.first
+        assert_same_history(history, alone.run())
+        assert_same_weights(model.model, alone.model)
+    assert not histories[0].train_loss.equals(histories[1].train_loss)
+
+
+def assert_close_history(one, other, rtol=1e-4):
+    """Equal up to rounding in 32 bits, which a few steps of Adam enlarge."""
+    assert one.columns.equals(other.columns)
+    columns = [name for name in one if name != "seconds"]
+    np.testing.assert_allclose(one[columns], other[columns], rtol=rtol)
+
+
+def test_lockstep_is_each_alone(frames):
+    """Up to rounding; the last batch of an epoch is smaller than the others (7 frames by 2)."""
+    together = several(frames)
+    for history, alone in zip(train(together, lockstep=True), several(frames), strict=True):
+        assert_close_history(history, alone.run())
+
+
+def test_lockstep_with_other_batch_sizes_and_ends(frames):
+    """Epochs of 4, 2 and 1 batches and trainings of 2, 5 and 3 epochs: who is done waits or drops out."""
+    changes = {1: (2, 2), 2: (4, 5), 3: (7, 3)}
+    specs = {seed: replace(SPEC, batch_size=size, max_epochs=ends) for seed, (size, ends) in changes.items()}
+    together, alone = (
+        [one for seed, spec in specs.items() for one in several(frames, spec=spec, seeds=[seed])] for _ in range(2)
+    )
+    histories = train(together, lockstep=True)
+    assert [len(history) for history in histories] == [2, 5, 3]
+    for history, other in zip(histories, alone, strict=True):
+        assert_close_history(history, other.run())
+
+
+def test_lockstep_wants_shared_pairs_and_weights(frames):
+    one, other = several(frames)[0], several(frames, seeds=[2])[0]
+    other.weights = LossWeights(F=1.0)
+    with pytest.raises(ValueError, match="loss weights"):
+        train([one, other], lockstep=True)
+    other = several(frames, seeds=[2])[0]
+    other.valid_set = VALID[:2]
+    with pytest.raises(ValueError, match="validation set"):
+        train([one, other], lockstep=True)
+
+
+@pytest.mark.parametrize("lockstep", [False, True])
+def test_several_interrupted_after_every_epoch_and_resumed(frames, tmp_path, lockstep):
+    """No epoch is trained twice, finished models least of all, and the result is that without interruption."""
+    whole = several(frames)
+    expected = train(whole, lockstep)
+    epochs = []
+    for _ in range(4 if lockstep else 12):
+        with pytest.raises(Interrupted, match="SIGTERM"):
+            train(several(frames, tmp_path), lockstep, lambda row: (epochs.append(row["epoch"]), send(signal.SIGTERM)))
+    assert sorted(epochs) == sorted([1, 2, 3, 4] * 3)
+    resumed = several(frames, tmp_path)
+    histories = train(resumed, lockstep, lambda row: pytest.fail("an epoch was trained"))
+    for history, other, one, same in zip(histories, expected, resumed, whole, strict=True):
+        assert_same_history(history, other)
+        assert_same_weights(one.model, same.model)
+
+
+@pytest.mark.parametrize("lockstep", [False, True])
+def test_a_failed_model_is_named_and_the_others_stay(frames, tmp_path, lockstep):
+    """The second of three fails in its first epoch; the first keeps what it has."""
+    made = several(frames, tmp_path)
+    made[1].frames.targets["E"] = frames.targets["E"] * float("nan")
+    with pytest.raises(FloatingPointError, match="seed-2: loss is nan in epoch 1"):
+        train(made, lockstep)
+    assert (tmp_path / "1.pt").exists()
+    assert not (tmp_path / "2.pt").exists()
+    assert len(made[0].history) == (1 if lockstep else 4)
+    assert all(np.isfinite(row["train_loss"]) for row in made[0].history)
+
+
+def test_predictions_of_several_models_are_those_of_each(frames):
+    models = [make_model(seed) for seed in (1, 2)]
+    for model, found in zip(models, predict_each(models, frames, VALID, 2, "cpu"), strict=True):
+        alone = predict(model, frames, VALID, 2, "cpu")
+        for name in ("forces", "epsilon"):
+            np.testing.assert_allclose(found[name], alone[name], atol=1e-5)

@@ -1,13 +1,12 @@
-"""One training from files to files: a teacher, its predictions, a student; on unphysical beads."""
+"""Trainings from files to files: teachers, their predictions, students; on unphysical beads."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from bead_cases import bead_topology, make_frames, network_spec, write_beads
@@ -17,21 +16,19 @@ from cgdistill.errors import InputError
 from cgdistill.frames import PairFrames
 from cgdistill.metrics import metrics_table
 from cgdistill.network import load_model, read_settings
-from cgdistill.predictions import single_predictions, write_predictions
+from cgdistill.predictions import read_predictions, single_predictions, write_predictions
 from cgdistill.prior import fit_prior, write_prior
 from cgdistill.provenance import sha256_of
 from cgdistill.split import Split, write_split
 from cgdistill.tables import read_provenance, read_table
 from cgdistill.training import Interrupted, Trainer, predict
-from cgdistill.training_job import choose_device, run_training
+from cgdistill.training_job import TrainingTask, choose_device, run_trainings
 from test_training import SPEC
 
 PARTS = {"train": [0, 3, 4, 7, 9, 11], "valid": [1, 8], "test": [5, 10]}
 NETWORK = asdict(network_spec())
 TRAINING = asdict(SPEC)
 STUDENT = {"F": 2.0, "f": 1.0, "E": 5.0, "epsilon": 5.0}
-#: Stands for a history where nothing is trained.
-SOME = pd.DataFrame({"epoch": [1]})
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +41,13 @@ def inputs(tmp_path_factory, beads_path) -> dict[str, Path]:
     return {"beads": beads_path, "split": folder / "split.json", "prior": folder / "prior.csv"}
 
 
-def train(out, inputs, predictions=None, weights=None, seed=1, **options):
-    files = (inputs["beads"], inputs["split"], inputs["prior"], predictions)
-    run_training(out, *files, NETWORK, TRAINING, weights or {"F": 1.0}, seed, "cpu", **options)
+def run(tasks, inputs, weights=None, **options):
+    files = (inputs["beads"], inputs["split"], inputs["prior"])
+    run_trainings(tasks, *files, NETWORK, TRAINING, weights or {"F": 1.0}, "cpu", **options)
+
+
+def train(out, inputs, predictions=None, weights=None, seed=1, checkpoint=None):
+    run([TrainingTask(out, seed, predictions, checkpoint)], inputs, weights)
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +69,12 @@ def predictions(tmp_path_factory, inputs, teacher) -> Path:
     return path
 
 
-def test_teacher_leaves_its_four_files(teacher, inputs):
+def test_teacher_leaves_its_files(teacher, inputs):
     assert sorted(path.name for path in teacher.iterdir()) == [
         "history.csv",
         "metrics.csv",
         "network.json",
+        "test_predictions.h5",
         "weights.safetensors",
     ]
     history = read_table(teacher / "history.csv", ["train_F", "valid_loss"])
@@ -103,6 +105,17 @@ def test_metrics_are_those_of_the_saved_weights_on_each_part(teacher, inputs):
             assert written.bead_type.tolist() == ["all", "Cho", "Cl"]
 
 
+def test_predictions_are_those_of_the_saved_weights_on_the_test_frames(teacher, inputs):
+    with BeadFile(inputs["beads"]) as beads:
+        frames = PairFrames.from_beads(beads, PARTS["test"], 5.0)
+    found = predict(load_model(teacher), frames, np.arange(2), 1, "cpu")
+    written = read_predictions(teacher / "test_predictions.h5")
+    expected = single_predictions("seed-1", found["forces"], found["epsilon"], frames.bead_types)
+    np.testing.assert_allclose(written.forces_kcal_mol_A, expected.forces_kcal_mol_A, atol=1e-4)
+    np.testing.assert_allclose(written.epsilon_kcal_mol, expected.epsilon_kcal_mol, atol=1e-5)
+    assert written.members == (f"{teacher.parent.name}/seed-1",)
+
+
 def test_student_has_all_four_targets(tmp_path, inputs, predictions):
     train(tmp_path / "student", inputs, predictions, STUDENT)
     table = read_table(tmp_path / "student" / "metrics.csv")
@@ -116,7 +129,9 @@ def test_student_has_all_four_targets(tmp_path, inputs, predictions):
 def test_student_is_trained_on_the_frames_of_its_teacher(monkeypatch, tmp_path, inputs, predictions, teacher):
     """With the teacher's own weights the error against its predictions is rounding, on every frame of the split."""
     weights = load_model(teacher).weights()
-    monkeypatch.setattr(Trainer, "run", lambda self: (self.model.load_weights(weights), self.model.eval(), SOME)[2])
+    monkeypatch.setattr(
+        training_job, "train", lambda trainers, *_: [one.model.load_weights(weights) for one in trainers]
+    )
     train(tmp_path / "student", inputs, predictions, STUDENT)
     table = read_table(tmp_path / "student" / "metrics.csv").set_index(["target", "bead_type", "split"])
     for target in ("f", "epsilon", "E"):
@@ -132,46 +147,72 @@ def test_seed_decides_the_result(tmp_path, inputs, teacher):
     assert (tmp_path / "other" / "weights.safetensors").read_bytes() != weights[0]
 
 
-def test_interrupted_job_goes_on_and_its_checkpoint_goes(tmp_path, monkeypatch, inputs, teacher):
-    checkpoint = tmp_path / "state.pt"
-    run = Trainer.run
+@pytest.mark.parametrize("lockstep", [False, True])
+def test_students_of_one_job_are_those_of_jobs_of_their_own(tmp_path, inputs, predictions, teacher, lockstep):
+    """Each learns from its own teacher, here one real and one that predicts nothing, over one set of pairs."""
+    nothing = tmp_path / "nothing.h5"
+    real = read_predictions(predictions)
+    write_predictions(nothing, replace(real, forces_kcal_mol_A=0 * real.forces_kcal_mol_A), {})
+    pairs = [("seed-1", 1, predictions), ("seed-2", 2, nothing)]
+    run([TrainingTask(tmp_path / name, seed, path) for name, seed, path in pairs], inputs, STUDENT, lockstep=lockstep)
+    for name, seed, path in pairs:
+        train(tmp_path / "alone" / name, inputs, path, STUDENT, seed)
+        histories = [read_table(folder / name / "history.csv") for folder in (tmp_path, tmp_path / "alone")]
+        one, other = (table.drop(columns="seconds") for table in histories)
+        np.testing.assert_allclose(one, other, rtol=1e-4 if lockstep else 0)
+        weights = [(folder / name / "weights.safetensors").read_bytes() for folder in (tmp_path, tmp_path / "alone")]
+        assert lockstep or weights[0] == weights[1]
+        metrics = [read_table(folder / name / "metrics.csv") for folder in (tmp_path, tmp_path / "alone")]
+        np.testing.assert_allclose(metrics[0]["rmse"], metrics[1]["rmse"], rtol=1e-3 if lockstep else 0)
 
-    def stop(row):
-        if row["epoch"] == 2:
+
+def test_interrupted_job_goes_on_and_its_checkpoints_go(tmp_path, monkeypatch, inputs, teacher):
+    """Stopped in the second of two trainings: the first is not trained again, though it left no product yet."""
+    tasks = [TrainingTask(tmp_path / "out" / str(seed), seed, None, tmp_path / f"{seed}.pt") for seed in (1, 2)]
+    end_epoch = Trainer.end_epoch
+    ended = []
+
+    def counted(self, *rest):
+        end_epoch(self, *rest)
+        ended.append((self.name, self.epoch))
+
+    def stopped(self, *rest):
+        counted(self, *rest)
+        if ended[-1] == ("out/2", 2):
             raise Interrupted("SIGTERM")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "run", lambda self: run(self, stop))
+        patch.setattr(Trainer, "end_epoch", stopped)
         with pytest.raises(Interrupted):
-            train(tmp_path / "out", inputs, checkpoint=checkpoint)
-    assert checkpoint.exists()
+            run(tasks, inputs)
+    assert ended == [("out/1", 1), ("out/1", 2), ("out/1", 3), ("out/1", 4), ("out/2", 1), ("out/2", 2)]
+    assert all(task.checkpoint.exists() for task in tasks)
     assert not (tmp_path / "out").exists()
-    started = []
-    monkeypatch.setattr(Trainer, "run", lambda self: run(self, lambda row: started.append(row["epoch"])))
-    train(tmp_path / "out", inputs, checkpoint=checkpoint)
-    assert started == [3, 4]
-    assert not checkpoint.exists()
-    for name in ("weights.safetensors",):
-        assert (tmp_path / "out" / name).read_bytes() == (teacher / name).read_bytes()
+    ended.clear()
+    monkeypatch.setattr(Trainer, "end_epoch", counted)
+    run(tasks, inputs)
+    assert ended == [("out/2", 3), ("out/2", 4)]
+    assert not any(task.checkpoint.exists() for task in tasks)
+    assert (tmp_path / "out/1/weights.safetensors").read_bytes() == (teacher / "weights.safetensors").read_bytes()
 
 
-def test_checkpoint_of_another_seed_or_input_is_not_used(tmp_path, monkeypatch, inputs):
+def test_checkpoint_of_another_seed_or_input_is_not_used(tmp_path, monkeypatch, inputs, predictions):
     """The key of the checkpoint, by what the trainer is given."""
     keys = []
-    init = Trainer.__init__
-    monkeypatch.setattr(Trainer, "__init__", lambda self, *inputs: (keys.append(inputs[-1]), init(self, *inputs))[1])
-    monkeypatch.setattr(Trainer, "run", lambda self: SOME)
+    monkeypatch.setattr(training_job, "train", lambda trainers, *_: keys.extend(one.key for one in trainers))
+    monkeypatch.setattr(training_job, "_write_products", lambda *_: None)
     other = inputs | {"prior": tmp_path / "prior.csv"}
     text = inputs["prior"].read_text(encoding="utf-8")
     other["prior"].write_text(text.replace("Cho,Cho,", "Cho,Cho,1"), encoding="utf-8")
     train(tmp_path / "a", inputs)
-    train(tmp_path / "a", inputs)
+    run([TrainingTask(tmp_path / "b", 3), TrainingTask(tmp_path / "c", 1)], inputs)
+    assert keys[0] == keys.pop()
     train(tmp_path / "a", inputs, seed=2)
     train(tmp_path / "a", other)
+    train(tmp_path / "a", inputs, predictions)
     monkeypatch.setitem(TRAINING, "learning_rate", 1e-4)
     train(tmp_path / "a", inputs)
-    assert keys[0] == keys[1]
-    assert len(set(keys)) == 4
+    assert len(set(keys)) == len(keys) == 6
 
 
 def test_faults_of_the_inputs(tmp_path, inputs, predictions):

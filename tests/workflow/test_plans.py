@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import textwrap
 from collections import Counter
 from pathlib import Path
 
@@ -20,20 +21,30 @@ def dry_run(root: Path, *arguments: str | Path) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=root, capture_output=True, text=True, encoding="utf-8", check=False)
 
 
+#: Rules made in a loop are called by one of these and by what they are for.
+KINDS = ("train_teacher", "predict_teacher", "train_student", "export_model", "simulate")
+
+
 def plan(root: Path, *arguments: str | Path) -> tuple[dict[str, int], Counter]:
-    """Number of jobs by rule, and the messages of the jobs."""
+    """Number of jobs by rule, or kind of rule, and the messages of the jobs."""
     done = dry_run(root, *arguments)
     text = done.stdout + done.stderr
     assert done.returncode == 0, text[-4000:]
     table = text.split("Job stats:")[1].split("\n\n")[0]
-    counts = {
-        row[0]: int(row[1])
-        for row in (line.split() for line in table.splitlines())
-        if row[1:2] != ["count"] and len(row) == 2 and row[1].isdigit()
-    }
+    counts: Counter = Counter()
+    for row in (line.split() for line in table.splitlines()):
+        if len(row) == 2 and row[1].isdigit():
+            kinds = [kind for kind in KINDS if row[0].startswith(f"{kind}_")]
+            counts[kinds[0] if kinds else row[0]] += int(row[1])
     messages = Counter(re.findall(r"^Job \d+: (.*)$", text, flags=re.MULTILINE))
     assert counts.pop("total") == sum(counts.values())
     return counts, messages
+
+
+def named(messages: Counter, what: str) -> dict[str, list[str]]:
+    """Members by variant of the jobs whose message is ``what``, a variant and its members."""
+    found = (re.fullmatch(rf"{what} (?:(\S+) \((.*)\)|(.*))", message) for message in messages)
+    return {match[1] or "": (match[2] or match[3]).split(", ") for match in found if match}
 
 
 @pytest.fixture
@@ -78,14 +89,25 @@ def demo(root, tmp_path_factory):
 
 
 def test_paper_plans_the_whole_matrix(root, tmp_path):
-    """8 teachers, 30 students (3 variants of 8 and 6 of one) and 256 simulations (8, 8, 192 and 48)."""
+    """8 teachers, 30 students (3 variants of 8 and 6 of one) and 256 simulations (8, 8, 192 and 48).
+
+    One job trains or simulates up to 8 models of a variant, and one exports all models of a variant.
+    """
     (counts, messages), _ = planned_under_another_name(root, tmp_path, "paper.yaml")
-    assert counts["train_teacher"] == counts["predict_teacher"] == 8
-    assert counts["train_student"] == 30
-    assert counts["export_model"] == 39
-    assert counts["simulate"] == 256
-    simulated = Counter(re.match(r"Simulate (T8|T|S1|S8)", message)[1] for message in messages if "Simulate" in message)
-    assert simulated == {"T": 8, "T8": 8, "S1": 192, "S8": 48}
+    assert counts["train_teacher"] == counts["predict_teacher"] == 1
+    assert named(messages, "Train teachers") == {"": [f"seed-{seed}" for seed in range(1, 9)]}
+    students = named(messages, "Train students")
+    assert sorted(map(len, students.values())) == [1] * 6 + [8] * 3
+    assert counts["train_student"] == len(students)
+    exported = named(messages, "Export")
+    assert counts["export_model"] == len(exported) == 11
+    assert sum(map(len, exported.values())) == 39
+    simulated = [re.match(r"Simulate (T8|T|S1|S8).* \((.*)\)", message) for message in messages if "Sim" in message]
+    assert counts["simulate"] == len(simulated) == 32
+    runs = Counter({kind: 0 for kind in ("T", "T8", "S1", "S8")})
+    for match in simulated:
+        runs[match[1]] += len(match[2].split(", "))
+    assert runs == {"T": 8, "T8": 8, "S1": 192, "S8": 48}
     assert counts["compute_structure"] == counts["compute_tae"] == 11
     for rule in ("map_trajectory", "fit_prior", "average_ensemble", "collect_tables", "plot_figures", "write_report"):
         assert counts[rule] == 1
@@ -107,7 +129,7 @@ def test_root_and_workflow_plan_the_same(root, demo):
 def test_default_config_plans_from_committed_files(demo):
     (counts, _), _ = demo
     assert "build_box" not in counts
-    assert counts["train_teacher"] == 8
+    assert counts["train_teacher"] == 1
     assert counts["write_report"] == 1
 
 
@@ -118,35 +140,47 @@ def test_one_student_needs_its_teachers_and_no_other_student(root, write_config)
         "map_trajectory": 1,
         "split_frames": 1,
         "fit_prior": 1,
-        "train_teacher": 8,
-        "predict_teacher": 8,
+        "train_teacher": 1,
+        "predict_teacher": 1,
         "average_ensemble": 1,
         "train_student": 1,
         "export_model": 1,
-        "simulate": 2,
+        "simulate": 1,
         "compute_reference": 1,
         "compute_structure": 1,
         "compute_tae": 1,
     }
-    assert "Train student S8-aa-kd-bead (ensemble)" in messages
-    assert {message for message in messages if message.startswith("Simulate")} == {
-        f"Simulate S8-aa-kd-bead (ensemble), replica {replica}" for replica in (1, 2)
-    }
+    assert named(messages, "Train students") == {"S8-aa-kd-bead": ["ensemble"]}
+    assert named(messages, "Simulate") == {"S8-aa-kd-bead": ["ensemble/replica-1", "ensemble/replica-2"]}
+
+
+def test_one_run_needs_the_runs_of_its_job_alone(root, write_config):
+    """Seven runs in jobs of three: run 5 comes with 4 and 6, and with no other model's."""
+    path = write_config(simulation__replicas__ensemble=7, simulation__runs_per_job=3)
+    target = "results/planned-only/simulations/S8-aa-kd-bead/ensemble/replica-{}/final.data"
+    counts, messages = plan(root, target.format(5), "--configfile", path)
+    assert counts["simulate"] == counts["train_student"] == counts["export_model"] == 1
+    assert named(messages, "Simulate") == {"S8-aa-kd-bead": [f"ensemble/replica-{k}" for k in (4, 5, 6)]}
+    counts, _ = plan(root, *(target.format(k) for k in (1, 2, 3, 7)), "--configfile", path)
+    assert counts["simulate"] == 2
 
 
 def test_students_of_one_teacher_need_no_mean(root, write_config):
-    """The student of teacher 3 waits for teacher 3 alone."""
-    path = write_config()
-    counts, _ = plan(root, "results/planned-only/structure/S1-aa-bead/summary.csv", "--configfile", path)
+    """Students wait for the teachers of their own job alone: teacher 5 is in the second of three."""
+    path = write_config(training__models_per_job=3)
+    counts, messages = plan(root, "results/planned-only/structure/S1-aa-bead/summary.csv", "--configfile", path)
     assert "average_ensemble" not in counts
-    assert counts["train_student"] == counts["simulate"] == counts["predict_teacher"] == 8
-    counts, messages = plan(root, "results/planned-only/students/S1-aa-bead/seed-3/metrics.csv", "--configfile", path)
+    assert counts["train_student"] == counts["predict_teacher"] == counts["train_teacher"] == 3
+    assert counts["export_model"] == 1
+    counts, messages = plan(root, "results/planned-only/students/S1-aa-bead/seed-5/metrics.csv", "--configfile", path)
     assert counts["train_teacher"] == counts["predict_teacher"] == counts["train_student"] == 1
-    assert "Predict forces and per-bead energies with teacher 3" in messages
+    assert named(messages, "Train teachers") == {"": ["seed-4", "seed-5", "seed-6"]}
+    assert named(messages, "Train students") == {"S1-aa-bead": ["seed-4", "seed-5", "seed-6"]}
+    assert "Predict forces and per-bead energies with teachers seed-4, seed-5, seed-6" in messages
 
 
 def test_a_row_of_the_students_table_is_a_variant(root, write_config, demo):
-    """One ensemble student: 1 training, 1 export, 2 simulations, its structure and its predictions."""
+    """One ensemble student: its training, export, simulation and structure; no other variant's job changes."""
     table = (root / "config" / "students.tsv").read_text(encoding="utf-8")
     (before, old), _ = demo
     after, new = plan(root, "--configfile", write_config(table + "S8-new\tS8 new\tensemble\t3\t1\t0\t2\n"))
@@ -154,10 +188,9 @@ def test_a_row_of_the_students_table_is_a_variant(root, write_config, demo):
     assert more == {
         "train_student": 1,
         "export_model": 1,
-        "simulate": 2,
+        "simulate": 1,
         "compute_structure": 1,
         "compute_tae": 1,
-        "predict_student": 1,
     }
     assert not old - new
     assert all("S8-new" in message for message in new - old)
@@ -166,14 +199,9 @@ def test_a_row_of_the_students_table_is_a_variant(root, write_config, demo):
 def test_teachers_alone(root, write_config):
     """A table without rows: T and T3, no student."""
     counts, messages = plan(root, "--configfile", write_config(HEADER, teachers__seeds=[4, 9, 11]))
-    assert not {"train_student", "predict_student"} & set(counts)
-    assert counts["train_teacher"] == 3
-    assert {message for message in messages if message.startswith("Export")} == {
-        "Export T (seed-4)",
-        "Export T (seed-9)",
-        "Export T (seed-11)",
-        "Export T3 (ensemble)",
-    }
+    assert "train_student" not in counts
+    assert named(messages, "Train teachers") == {"": ["seed-4", "seed-9", "seed-11"]}
+    assert named(messages, "Export") == {"T": ["seed-4", "seed-9", "seed-11"], "T3": ["ensemble"]}
 
 
 @pytest.mark.parametrize(
@@ -197,10 +225,13 @@ def test_faults_end_before_anything_is_planned(root, write_config, changes, line
 
 
 def blocks(root):
-    """Rules of the workflow: file, name and text."""
+    """Rules of the workflow: file, name (of one made in a loop the kind) and text without the loop's indentation."""
     for path in sorted((root / "workflow" / "rules").glob("*.smk")):
-        for block in re.split(r"^(?=rule |checkpoint )", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
-            yield path, re.match(r"\w+ (\w+):", block)[1], block
+        text = path.read_text(encoding="utf-8")
+        for block in re.split(r"^(?=[ ]*(?:rule|checkpoint)\b.*:$)", text, flags=re.MULTILINE)[1:]:
+            block = textwrap.dedent(re.match(r"(?:[ ]*\n|([ ]*)\S.*\n(?:\1[ ]+.*\n|[ ]*\n)*)", block)[0])
+            name = re.match(r"\w+ (\w+):", block) or re.search(r"name:\s+f\"(\w+)_\{", block)
+            yield path, name[1], block
 
 
 def test_every_rule_has_log_environment_message_resources_and_script(root):

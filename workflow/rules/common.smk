@@ -43,14 +43,19 @@ VARIANTS = list(_VARIANTS)
 LABELS = {name: variant.label for name, variant in _VARIANTS.items()}
 KINDS = {name: variant.kind for name, variant in _VARIANTS.items()}
 JOBS = config["resources"]
+#: What determines a simulation; how many there are, and how they share jobs, changes none of them.
+SIMULATION = {key: value for key, value in config["simulation"].items() if key not in ("replicas", "runs_per_job")}
 
 
 wildcard_constraints:
-    seed="|".join(map(str, SEEDS)),
     variant="|".join(VARIANTS),
-    student="|".join(variant.name for variant in students),
     member=f"seed-[0-9]+|{ENSEMBLE}",
-    replica="[0-9]+",
+
+
+def chunks(items, size):
+    """Items in order, cut into lists of at most `size`."""
+    items = list(items)
+    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 def teacher_names():
@@ -77,6 +82,39 @@ def runs_of(variant):
     ]
 
 
+def simulation_jobs():
+    """Variant, number and runs (as of `runs_of`) of every job that simulates."""
+    for variant in VARIANTS:
+        for number, runs in enumerate(chunks(runs_of(variant), config["simulation"]["runs_per_job"]), start=1):
+            yield variant, number, runs
+
+
+def first_runs(variant):
+    """Number of the first run of each member among the runs of a variant."""
+    return {member: place * n_replicas(variant) for place, member in enumerate(members(variant))}
+
+
+def run_of(folder):
+    """What tells a run from the others, from its folder (as of `runs_of`)."""
+    variant, member, name = folder.split("/")
+    replica = name.removeprefix("replica-")
+    return {
+        "variant": variant,
+        "member": member,
+        "replica": int(replica),
+        # The k-th run of every variant starts from the same frame: variants can be compared in pairs.
+        "number": first_runs(variant)[member] + int(replica) - 1,
+        "velocity_seed": derive(config["seed"], "velocities", variant, member, replica),
+        "out_dir": f"{RESULTS}/simulations/{folder}",
+        "checkpoint_dir": f"{CHECKPOINTS}/simulations/{folder}",
+    }
+
+
+def not_compared(value):
+    """A parameter whose changes rerun nothing: Snakemake takes it to follow from the output."""
+    return lambda wildcards, output: value
+
+
 def networks_of(variant, member):
     """Folders of the trained networks that a model is made of."""
     kind = KINDS[variant]
@@ -87,10 +125,9 @@ def networks_of(variant, member):
     return [f"{RESULTS}/students/{variant}/{member}"]
 
 
-def teacher_predictions(wildcards):
+def teacher_predictions(member):
     """Predictions that a student learns from."""
-    name = "mean.h5" if wildcards.member == ENSEMBLE else f"{wildcards.member}/predictions.h5"
-    return f"{RESULTS}/teachers/{name}"
+    return f"{RESULTS}/teachers/{'mean.h5' if member == ENSEMBLE else f'{member}/predictions.h5'}"
 
 
 def figure(stem, caption, category, subcategory="", **labels):

@@ -6,33 +6,6 @@ RECORDS = [f"{RESULTS}/simulations/{run}/run.json" for variant in VARIANTS for r
 STUDENT_FOLDERS = [f"{RESULTS}/students/{variant}/{member}" for variant in STUDENTS for member in members(variant)]
 
 
-rule predict_student:
-    input:
-        beads=rules.map_trajectory.output.beads,
-        split=rules.split_frames.output.split,
-        weights=f"{RESULTS}/students/{{student}}/ensemble/weights.safetensors",
-        settings=f"{RESULTS}/students/{{student}}/ensemble/network.json",
-    output:
-        predictions=f"{RESULTS}/students/{{student}}/ensemble/test_predictions.h5",
-    log:
-        f"{LOGS}/students/{{student}}/ensemble/predict_student.log",
-    conda:
-        "../../envs/cgdistill.yaml"
-    threads: JOBS["predict"]["threads"]
-    resources:
-        mem_mb=JOBS["predict"]["mem_mb"],
-        runtime=JOBS["predict"]["runtime_min"],
-        gpu=JOBS["predict"]["gpu"],
-    params:
-        batch_size=config["training"]["evaluation_batch_size"],
-        device=config["device"],
-        code=source_digest("predictions"),
-    message:
-        "Predict the test frames with student {wildcards.student}"
-    script:
-        "../scripts/predict_student.py"
-
-
 rule collect_tables:
     input:
         tae=expand(f"{RESULTS}/structure/{{variant}}/tae.csv", variant=VARIANTS),
@@ -104,7 +77,7 @@ rule plot_figures:
         split=rules.split_frames.output.split,
         teacher=f"{RESULTS}/teachers/{teacher_names()[0]}/predictions.h5",
         mean=rules.average_ensemble.output.mean,
-        predictions=expand(rules.predict_student.output.predictions, student=ENSEMBLE_STUDENTS),
+        predictions=expand(f"{RESULTS}/students/{{student}}/{ENSEMBLE}/test_predictions.h5", student=ENSEMBLE_STUDENTS),
     output:
         tae_overall=figure("tae_overall", "tae_overall", "Structure", "Errors", figure="overall"),
         tae_rdf=figure("tae_rdf", "tae_items", "Structure", "Errors", figure="RDF per pair"),

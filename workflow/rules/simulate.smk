@@ -1,41 +1,44 @@
-# Replicated LAMMPS simulations of every model.
-rule simulate:
-    input:
-        card=rules.export_model.output.card,
-        networks=rules.export_model.output.networks,
-        mliap=rules.export_model.output.mliap if config["simulation"]["coupling"] == "mliap" else [],
-        beads=rules.map_trajectory.output.beads,
-        split=rules.split_frames.output.split,
-    output:
-        trajectory=f"{RESULTS}/simulations/{{variant}}/{{member}}/replica-{{replica}}/trajectory.lammpstrj",
-        thermo=f"{RESULTS}/simulations/{{variant}}/{{member}}/replica-{{replica}}/thermo.csv",
-        record=f"{RESULTS}/simulations/{{variant}}/{{member}}/replica-{{replica}}/run.json",
-        final=f"{RESULTS}/simulations/{{variant}}/{{member}}/replica-{{replica}}/final.data",
-    log:
-        f"{LOGS}/simulations/{{variant}}/{{member}}/replica-{{replica}}/simulate.log",
-    benchmark:
-        f"{BENCH}/simulations/{{variant}}/{{member}}/replica-{{replica}}/simulate.tsv"
-    conda:
-        "../../envs/cgdistill.yaml"
-    threads: JOBS["simulate"]["threads"]
-    resources:
-        mem_mb=JOBS["simulate"]["mem_mb"],
-        runtime=JOBS["simulate"]["runtime_min"],
-        gpu=JOBS["simulate"]["gpu"],
-    params:
-        simulation={key: value for key, value in config["simulation"].items() if key != "replicas"},
-        # The k-th run of every variant starts from the same frame: variants can be compared in pairs.
-        run_number=lambda wildcards: members(wildcards.variant).index(wildcards.member) * n_replicas(wildcards.variant)
-        + int(wildcards.replica)
-        - 1,
-        start_seed=derive(config["seed"], "start frames"),
-        velocity_seed=lambda wildcards: derive(
-            config["seed"], "velocities", wildcards.variant, wildcards.member, wildcards.replica
-        ),
-        device=config["device"],
-        checkpoint=lambda wildcards: f"{CHECKPOINTS}/simulations/{wildcards.variant}/{wildcards.member}/replica-{wildcards.replica}",
-        code=[source_digest("simulation"), source_digest("network_potential")],
-    message:
-        "Simulate {wildcards.variant} ({wildcards.member}), replica {wildcards.replica}"
-    script:
-        "../scripts/simulate.py"
+# Replicated LAMMPS simulations of every model. Several runs of a variant share a job and advance together.
+for variant, number, runs in simulation_jobs():
+
+    rule:
+        name:
+            f"simulate_{variant}_{number}"
+        input:
+            # Of all members, so that another number of runs per job reruns nothing; one job exports them anyway.
+            cards=expand(f"{RESULTS}/models/{variant}/{{member}}/card.json", member=members(variant)),
+            networks=expand(f"{RESULTS}/models/{variant}/{{member}}/networks", member=members(variant)),
+            mliap=(
+                expand(f"{RESULTS}/models/{variant}/{{member}}/mliap.pt", member=members(variant))
+                if SIMULATION["coupling"] == "mliap"
+                else []
+            ),
+            beads=rules.map_trajectory.output.beads,
+            split=rules.split_frames.output.split,
+        output:
+            trajectories=expand(f"{RESULTS}/simulations/{{run}}/trajectory.lammpstrj", run=runs),
+            thermo=expand(f"{RESULTS}/simulations/{{run}}/thermo.csv", run=runs),
+            records=expand(f"{RESULTS}/simulations/{{run}}/run.json", run=runs),
+            final=expand(f"{RESULTS}/simulations/{{run}}/final.data", run=runs),
+        log:
+            f"{LOGS}/simulations/{variant}/simulate_{number}.log",
+        benchmark:
+            f"{BENCH}/simulations/{variant}/simulate_{number}.tsv"
+        conda:
+            "../../envs/cgdistill.yaml"
+        threads: JOBS["simulate"]["threads"]
+        resources:
+            mem_mb=JOBS["simulate"]["mem_mb"],
+            runtime=JOBS["simulate"]["runtime_min"],
+            gpu=JOBS["simulate"]["gpu"],
+        params:
+            simulation=SIMULATION,
+            start_seed=derive(config["seed"], "start frames"),
+            first_runs=first_runs(variant),
+            runs=not_compared([run_of(run) for run in runs]),
+            device=config["device"],
+            code=[source_digest("simulation"), source_digest("network_potential")],
+        message:
+            f"Simulate {variant} ({', '.join(run.removeprefix(f'{variant}/') for run in runs)})"
+        script:
+            "../scripts/simulate.py"

@@ -1,70 +1,81 @@
 # Students of one teacher (a member per teacher) or of the ensemble's mean, and the export of every model.
-rule train_student:
-    input:
-        beads=rules.map_trajectory.output.beads,
-        split=rules.split_frames.output.split,
-        prior=rules.fit_prior.output.prior,
-        predictions=teacher_predictions,
-    output:
-        weights=f"{RESULTS}/students/{{student}}/{{member}}/weights.safetensors",
-        settings=f"{RESULTS}/students/{{student}}/{{member}}/network.json",
-        history=f"{RESULTS}/students/{{student}}/{{member}}/history.csv",
-        metrics=f"{RESULTS}/students/{{student}}/{{member}}/metrics.csv",
-    log:
-        f"{LOGS}/students/{{student}}/{{member}}/train_student.log",
-    benchmark:
-        f"{BENCH}/students/{{student}}/{{member}}/train_student.tsv"
-    conda:
-        "../../envs/cgdistill.yaml"
-    threads: JOBS["train"]["threads"]
-    resources:
-        mem_mb=JOBS["train"]["mem_mb"],
-        runtime=JOBS["train"]["runtime_min"],
-        gpu=JOBS["train"]["gpu"],
-    params:
-        network=config["network"],
-        training=config["training"],
-        weights=lambda wildcards: dict(_VARIANTS[wildcards.student].weights),
-        seed=lambda wildcards: derive(config["seed"], "student", wildcards.student, wildcards.member),
-        device=config["device"],
-        checkpoint=lambda wildcards: f"{CHECKPOINTS}/students/{wildcards.student}/{wildcards.member}.pt",
-        code=source_digest("training_job"),
-    message:
-        "Train student {wildcards.student} ({wildcards.member})"
-    script:
-        "../scripts/train.py"
+# A job never mixes variants: a new row of the table trains only its students.
+for student in students:
+    for number, names in enumerate(chunks(members(student.name), TRAINED_TOGETHER), start=1):
+
+        rule:
+            name:
+                f"train_student_{student.name}_{number}"
+            input:
+                beads=rules.map_trajectory.output.beads,
+                split=rules.split_frames.output.split,
+                prior=rules.fit_prior.output.prior,
+                predictions=[teacher_predictions(member) for member in names],
+            output:
+                expand(f"{RESULTS}/students/{student.name}/{{member}}/{{file}}", member=names, file=NETWORK_FILES),
+            log:
+                f"{LOGS}/students/{student.name}/train_student_{number}.log",
+            benchmark:
+                f"{BENCH}/students/{student.name}/train_student_{number}.tsv"
+            conda:
+                "../../envs/cgdistill.yaml"
+            threads: JOBS["train"]["threads"]
+            resources:
+                mem_mb=JOBS["train"]["mem_mb"],
+                runtime=JOBS["train"]["runtime_min"],
+                gpu=JOBS["train"]["gpu"],
+            params:
+                folders=[f"{RESULTS}/students/{student.name}/{member}" for member in names],
+                seeds=[derive(config["seed"], "student", student.name, member) for member in names],
+                checkpoints=[f"{CHECKPOINTS}/students/{student.name}/{member}.pt" for member in names],
+                network=config["network"],
+                training=TRAINING,
+                weights=dict(student.weights),
+                device=config["device"],
+                code=source_digest("training_job"),
+            message:
+                f"Train students {student.name} ({', '.join(names)})"
+            script:
+                "../scripts/train.py"
 
 
-rule export_model:
-    input:
-        networks=lambda wildcards: [
-            f"{folder}/{file}"
-            for folder in networks_of(wildcards.variant, wildcards.member)
-            for file in ("weights.safetensors", "network.json", "metrics.csv")
-        ],
-        beads=rules.map_trajectory.output.beads,
-        split=rules.split_frames.output.split,
-    output:
-        card=f"{RESULTS}/models/{{variant}}/{{member}}/card.json",
-        networks=directory(f"{RESULTS}/models/{{variant}}/{{member}}/networks"),
-        mliap=f"{RESULTS}/models/{{variant}}/{{member}}/mliap.pt",
-        script=f"{RESULTS}/models/{{variant}}/{{member}}/in.lammps",
-        data=f"{RESULTS}/models/{{variant}}/{{member}}/start.data",
-        readme=f"{RESULTS}/models/{{variant}}/{{member}}/README.md",
-    log:
-        f"{LOGS}/models/{{variant}}/{{member}}/export_model.log",
-    conda:
-        "../../envs/cgdistill.yaml"
-    resources:
-        mem_mb=JOBS["light"]["mem_mb"],
-        runtime=JOBS["light"]["runtime_min"],
-    params:
-        folders=lambda wildcards: networks_of(wildcards.variant, wildcards.member),
-        label=lambda wildcards: LABELS[wildcards.variant],
-        simulation={key: value for key, value in config["simulation"].items() if key != "replicas"},
-        velocity_seed=lambda wildcards: derive(config["seed"], "export", wildcards.variant, wildcards.member),
-        code=source_digest("model_folder"),
-    message:
-        "Export {wildcards.variant} ({wildcards.member})"
-    script:
-        "../scripts/export_model.py"
+for variant in VARIANTS:
+
+    rule:
+        name:
+            f"export_model_{variant}"
+        input:
+            networks=[
+                f"{folder}/{file}"
+                for member in members(variant)
+                for folder in networks_of(variant, member)
+                for file in ("weights.safetensors", "network.json", "metrics.csv")
+            ],
+            beads=rules.map_trajectory.output.beads,
+            split=rules.split_frames.output.split,
+        output:
+            cards=expand(f"{RESULTS}/models/{variant}/{{member}}/card.json", member=members(variant)),
+            networks=[directory(f"{RESULTS}/models/{variant}/{member}/networks") for member in members(variant)],
+            files=expand(
+                f"{RESULTS}/models/{variant}/{{member}}/{{file}}",
+                member=members(variant),
+                file=["mliap.pt", "in.lammps", "start.data", "README.md"],
+            ),
+        log:
+            f"{LOGS}/models/{variant}/export_model.log",
+        conda:
+            "../../envs/cgdistill.yaml"
+        resources:
+            mem_mb=JOBS["light"]["mem_mb"],
+            runtime=JOBS["light"]["runtime_min"],
+        params:
+            variant=variant,
+            label=LABELS[variant],
+            folders=[networks_of(variant, member) for member in members(variant)],
+            simulation=SIMULATION,
+            velocity_seeds=[derive(config["seed"], "export", variant, member) for member in members(variant)],
+            code=source_digest("model_folder"),
+        message:
+            f"Export {variant} ({', '.join(members(variant))})"
+        script:
+            "../scripts/export_model.py"

@@ -1,74 +1,85 @@
-# Teachers on the noisy all-atom forces, their predictions, and the ensemble's mean.
-rule train_teacher:
-    input:
-        beads=rules.map_trajectory.output.beads,
-        split=rules.split_frames.output.split,
-        prior=rules.fit_prior.output.prior,
-    output:
-        weights=f"{RESULTS}/teachers/seed-{{seed}}/weights.safetensors",
-        settings=f"{RESULTS}/teachers/seed-{{seed}}/network.json",
-        history=f"{RESULTS}/teachers/seed-{{seed}}/history.csv",
-        metrics=f"{RESULTS}/teachers/seed-{{seed}}/metrics.csv",
-    log:
-        f"{LOGS}/teachers/seed-{{seed}}/train_teacher.log",
-    benchmark:
-        f"{BENCH}/teachers/seed-{{seed}}/train_teacher.tsv"
-    conda:
-        "../../envs/cgdistill.yaml"
-    threads: JOBS["train"]["threads"]
-    resources:
-        mem_mb=JOBS["train"]["mem_mb"],
-        runtime=JOBS["train"]["runtime_min"],
-        gpu=JOBS["train"]["gpu"],
-    params:
-        network=config["network"],
-        training=config["training"],
-        weights={"F": 1.0},
-        seed=lambda wildcards: derive(config["seed"], "teacher", wildcards.seed),
-        device=config["device"],
-        checkpoint=lambda wildcards: f"{CHECKPOINTS}/teachers/seed-{wildcards.seed}.pt",
-        code=source_digest("training_job"),
-    message:
-        "Train teacher {wildcards.seed}"
-    script:
-        "../scripts/train.py"
+# Teachers on the noisy all-atom forces, their predictions, and the ensemble's mean. Several share a job.
+NETWORK_FILES = ["weights.safetensors", "network.json", "history.csv", "metrics.csv", "test_predictions.h5"]
+TRAINING = {key: value for key, value in config["training"].items() if key != "models_per_job"}
+TRAINED_TOGETHER = config["training"]["models_per_job"]
 
 
-rule predict_teacher:
-    input:
-        beads=rules.map_trajectory.output.beads,
-        split=rules.split_frames.output.split,
-        weights=rules.train_teacher.output.weights,
-        settings=rules.train_teacher.output.settings,
-    output:
-        predictions=f"{RESULTS}/teachers/seed-{{seed}}/predictions.h5",
-        check=f"{RESULTS}/teachers/seed-{{seed}}/gradient_check.csv",
-    log:
-        f"{LOGS}/teachers/seed-{{seed}}/predict_teacher.log",
-    benchmark:
-        f"{BENCH}/teachers/seed-{{seed}}/predict_teacher.tsv"
-    conda:
-        "../../envs/cgdistill.yaml"
-    threads: JOBS["predict"]["threads"]
-    resources:
-        mem_mb=JOBS["predict"]["mem_mb"],
-        runtime=JOBS["predict"]["runtime_min"],
-        gpu=JOBS["predict"]["gpu"],
-    params:
-        batch_size=config["training"]["evaluation_batch_size"],
-        seed=derive(config["seed"], "gradient check"),
-        device=config["device"],
-        code=[source_digest("predictions"), source_digest("gradient_check")],
-    message:
-        "Predict forces and per-bead energies with teacher {wildcards.seed}"
-    script:
-        "../scripts/predict_teacher.py"
+for number, names in enumerate(chunks(teacher_names(), TRAINED_TOGETHER), start=1):
+
+    rule:
+        name:
+            f"train_teacher_{number}"
+        input:
+            beads=rules.map_trajectory.output.beads,
+            split=rules.split_frames.output.split,
+            prior=rules.fit_prior.output.prior,
+        output:
+            expand(f"{RESULTS}/teachers/{{teacher}}/{{file}}", teacher=names, file=NETWORK_FILES),
+        log:
+            f"{LOGS}/teachers/train_teacher_{number}.log",
+        benchmark:
+            f"{BENCH}/teachers/train_teacher_{number}.tsv"
+        conda:
+            "../../envs/cgdistill.yaml"
+        threads: JOBS["train"]["threads"]
+        resources:
+            mem_mb=JOBS["train"]["mem_mb"],
+            runtime=JOBS["train"]["runtime_min"],
+            gpu=JOBS["train"]["gpu"],
+        params:
+            folders=[f"{RESULTS}/teachers/{name}" for name in names],
+            seeds=[derive(config["seed"], "teacher", name.removeprefix("seed-")) for name in names],
+            checkpoints=[f"{CHECKPOINTS}/teachers/{name}.pt" for name in names],
+            network=config["network"],
+            training=TRAINING,
+            weights={"F": 1.0},
+            device=config["device"],
+            code=source_digest("training_job"),
+        message:
+            f"Train teachers {', '.join(names)}"
+        script:
+            "../scripts/train.py"
+
+    rule:
+        name:
+            f"predict_teacher_{number}"
+        input:
+            beads=rules.map_trajectory.output.beads,
+            split=rules.split_frames.output.split,
+            networks=expand(f"{RESULTS}/teachers/{{teacher}}/{{file}}", teacher=names, file=NETWORK_FILES[:2]),
+        output:
+            expand(
+                f"{RESULTS}/teachers/{{teacher}}/{{file}}",
+                teacher=names,
+                file=["predictions.h5", "gradient_check.csv"],
+            ),
+        log:
+            f"{LOGS}/teachers/predict_teacher_{number}.log",
+        benchmark:
+            f"{BENCH}/teachers/predict_teacher_{number}.tsv"
+        conda:
+            "../../envs/cgdistill.yaml"
+        threads: JOBS["predict"]["threads"]
+        resources:
+            mem_mb=JOBS["predict"]["mem_mb"],
+            runtime=JOBS["predict"]["runtime_min"],
+            gpu=JOBS["predict"]["gpu"],
+        params:
+            folders=[f"{RESULTS}/teachers/{name}" for name in names],
+            batch_size=config["training"]["evaluation_batch_size"],
+            seed=derive(config["seed"], "gradient check"),
+            device=config["device"],
+            code=source_digest("prediction_job"),
+        message:
+            f"Predict forces and per-bead energies with teachers {', '.join(names)}"
+        script:
+            "../scripts/predict_teacher.py"
 
 
 rule average_ensemble:
     input:
-        predictions=expand(rules.predict_teacher.output.predictions, seed=SEEDS),
-        checks=expand(rules.predict_teacher.output.check, seed=SEEDS),
+        predictions=expand(f"{RESULTS}/teachers/{{teacher}}/predictions.h5", teacher=teacher_names()),
+        checks=expand(f"{RESULTS}/teachers/{{teacher}}/gradient_check.csv", teacher=teacher_names()),
     output:
         mean=f"{RESULTS}/teachers/mean.h5",
         check=f"{RESULTS}/teachers/gradient_check.csv",

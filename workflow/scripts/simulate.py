@@ -1,6 +1,6 @@
-"""Simulate a model: minimisation, equilibration, production, from its own frame of the training set.
+"""Simulate runs of one variant: minimisation, equilibration, production, each from its own frame of the training set.
 
-Inputs: card, networks, mliap (coupling mliap), beads, split. Outputs: trajectory, thermo, record, final.
+Inputs: cards, networks, mliap (coupling mliap), beads, split. Outputs: four files per run, in its folder.
 """
 
 from pathlib import Path
@@ -14,41 +14,48 @@ with job(snakemake.log[0], snakemake.threads) as log:
     import torch
     from cgdistill.lammps_engine import MliapModel
     from cgdistill.model_folder import load_networks
-    from cgdistill.network_potential import NetworkPotential
-    from cgdistill.simulation import run_simulation
+    from cgdistill.network_potential import JointNetworkPotential
+    from cgdistill.simulation import RunPlan, run_simulations
     from cgdistill.simulation_spec import SimulationSpec
     from cgdistill.training_job import choose_device
 
     torch.set_num_threads(snakemake.threads)
-    source, params, wildcards = snakemake.input, snakemake.params, snakemake.wildcards
+    source, params = snakemake.input, snakemake.params
     spec, device = SimulationSpec.from_config(params.simulation), choose_device(params.device)
-    folder = Path(source.card).parent
-    if spec.coupling == "mliap":
-        interaction = MliapModel(folder / "mliap.pt", load_networks(folder)[0].type_names)
-    else:
-        interaction = NetworkPotential(load_networks(folder), spec.skin_A, device=device)
+    folders = {Path(card).parent.name: Path(card).parent for card in source.cards}
+    members = [run["member"] for run in params.runs]
+    networks = {member: load_networks(folders[member]) for member in dict.fromkeys(members)}
+    stamps = {
+        member: stamp(
+            params.simulation, {"card": folders[member] / "card.json", "beads": source.beads, "split": source.split}
+        )
+        for member in networks
+    }
+    plans = []
     with BeadFile(source.beads) as beads:
         topology = beads.topology
-        chosen = start_frame(read_split(source.split, len(beads)).train, params.run_number, params.start_seed)
-        frame = beads.frames([chosen])
-    log.info("start from frame %d (%.1f ps)", chosen, frame.times_ps[0])
-    record = run_simulation(
-        interaction,
-        frame.positions_A[0],
-        frame.cells_A[0],
-        topology,
-        spec,
-        velocity_seed=params.velocity_seed,
-        out_dir=Path(snakemake.output.record).parent,
-        checkpoint_dir=params.checkpoint,
-        identity={
-            "variant": wildcards.variant,
-            "member": wildcards.member,
-            "replica": int(wildcards.replica),
-            "start_frame": chosen,
-        },
-        provenance=stamp(params.simulation, {"card": source.card, "beads": source.beads, "split": source.split}),
-        threads=snakemake.threads,
-        device=str(device),
-    )
-    log.info("%s at step %s, %.2f ns/day", record["status"], record["step"], record["ns_per_day"])
+        train = read_split(source.split, len(beads)).train
+        for run in params.runs:
+            chosen = start_frame(train, run["number"], params.start_seed)
+            frame = beads.frames([chosen])
+            log.info("%s: start from frame %d (%.1f ps)", run["out_dir"], chosen, frame.times_ps[0])
+            plans.append(
+                RunPlan(
+                    frame.positions_A[0],
+                    frame.cells_A[0],
+                    velocity_seed=run["velocity_seed"],
+                    out_dir=run["out_dir"],
+                    checkpoint_dir=run["checkpoint_dir"],
+                    identity={key: run[key] for key in ("variant", "member", "replica")} | {"start_frame": chosen},
+                    provenance=stamps[run["member"]],
+                )
+            )
+    if spec.coupling == "mliap":
+        interaction = [MliapModel(folders[name] / "mliap.pt", networks[name][0].type_names) for name in members]
+    else:
+        ensembles = [networks[name] for name in members]
+        interaction = JointNetworkPotential(ensembles, topology.bead_types, spec.skin_A, device=device)
+    records = run_simulations(interaction, plans, topology, spec, threads=snakemake.threads, device=str(device))
+    for plan, record in zip(plans, records, strict=True):
+        log.info("%s: %s at step %s", plan.out_dir, record["status"], record["step"])
+    log.info("%.2f ns/day together", records[0]["ns_per_day_together"])

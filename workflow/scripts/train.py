@@ -1,6 +1,6 @@
-"""Train a teacher or a student.
+"""Train teachers or the students of one variant.
 
-Inputs: beads, split, prior; for a student predictions. Outputs: weights, settings, history, metrics (one folder).
+Inputs: beads, split, prior; for students predictions (one per student). Outputs: five files in each folder.
 """
 
 from pathlib import Path
@@ -9,19 +9,18 @@ from cgdistill.console import job
 
 with job(snakemake.log[0], snakemake.threads):
     # After the threads are pinned: torch reads them when it loads.
-    from cgdistill.training_job import run_training
+    from cgdistill.training_job import TrainingTask, run_trainings
 
     source, params = snakemake.input, snakemake.params
-    run_training(
-        Path(snakemake.output.weights).parent,
+    predictions = source.get("predictions") or [None] * len(params.folders)
+    rows = zip(params.folders, params.seeds, predictions, params.checkpoints, strict=True)
+    run_trainings(
+        [TrainingTask(Path(folder), seed, path and Path(path), Path(state)) for folder, seed, path, state in rows],
         source.beads,
         source.split,
         source.prior,
-        source.get("predictions"),
         params.network,
         params.training,
         params.weights,
-        params.seed,
         params.device,
-        params.checkpoint,
     )

@@ -1,14 +1,16 @@
 """Checkpoints of a simulation: LAMMPS restart file, what was written until then, and a small state file.
 
-The state file is moved into place last, so that it never names what is not there.
+The state file is moved into place last, so that it never names what is not there. A run that has ended leaves
+its last configuration in place of the restart file, and waits so for the other runs of its job.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,12 +32,16 @@ ThermoRow = dict[str, str | int | float]
 
 @dataclass(frozen=True)
 class State:
-    """Where a run stands: what determines it (a hash), the step, and the time it has taken so far."""
+    """Where a run stands: what determines it (a hash), the step, and the time it has taken so far.
+
+    ``end`` says how it ended; it is None for a run that goes on from ``restart``.
+    """
 
     key: str
     step: int
     wall_s: float
     restart: str
+    end: dict[str, Any] | None = None
 
 
 class CheckpointFolder:
@@ -53,6 +59,7 @@ class CheckpointFolder:
         self.folder, self.key = Path(folder), key
         self.folder.mkdir(parents=True, exist_ok=True)
         self.trajectory = self.folder / "trajectory.lammpstrj"
+        self.final = self.folder / "final.data"
         self._rows_path = self.folder / "thermo.jsonl"
         self._state_path = self.folder / "state.json"
         self._n_saved_rows = 0
@@ -78,7 +85,8 @@ class CheckpointFolder:
             state = State(**json.loads(self._state_path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
-        whole = (self.folder / state.restart).is_file() and self._rows_path.is_file()
+        needed = self.final if state.end else self.folder / state.restart
+        whole = needed.is_file() and self._rows_path.is_file()
         return state if whole and state.key == self.key else None
 
     def restart_path(self, state: State) -> Path:
@@ -91,18 +99,25 @@ class CheckpointFolder:
 
     def save(self, step: int, wall_s: float, rows: Sequence[ThermoRow]) -> None:
         """Make the restart file of ``step``, written before, the valid checkpoint; ``rows`` are all so far."""
+        self._save(State(self.key, step, wall_s, self.new_restart_path(step).name), rows)
+
+    def save_end(self, step: int, wall_s: float, rows: Sequence[ThermoRow], end: Mapping[str, Any]) -> None:
+        """Mark the run as ended; its last configuration has been written to ``final``."""
+        self._save(State(self.key, step, wall_s, "", dict(end)), rows)
+
+    def _save(self, state: State, rows: Sequence[ThermoRow]) -> None:
         with open(self._rows_path, "a", encoding="utf-8") as stream:
             stream.writelines(json.dumps(row) + "\n" for row in rows[self._n_saved_rows :])
         self._n_saved_rows = len(rows)
-        restart = self.new_restart_path(step).name
-        write_json(self._state_path, asdict(State(self.key, step, wall_s, restart)))
+        write_json(self._state_path, asdict(state))
         for old in self.folder.glob("restart-*.lammps"):
-            if old.name != restart:
+            if old.name != state.restart:
                 old.unlink()
 
     def clear(self) -> None:
-        """Remove the files of a run; others are left alone."""
-        for path in (self.trajectory, self._rows_path, self._state_path, *self.folder.glob("restart-*.lammps")):
+        """Remove the files of a run, the state first; others are left alone."""
+        files = (self._state_path, self.trajectory, self.final, self._rows_path)
+        for path in (*files, *self.folder.glob("restart-*.lammps")):
             path.unlink(missing_ok=True)
         self._n_saved_rows = 0
 

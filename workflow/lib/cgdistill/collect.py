@@ -21,6 +21,7 @@ RUN = ["variant", "member", "replica"]
 CURVE = ["metric", "item", "r_max_A"]
 PERFORMANCE_COLUMNS = [
     "variant", "label", "member", "replica", "n_beads", "timestep_fs", "threads", "device", "ns_per_day", "wall_s",
+    "runs_together", "ns_per_day_together",
 ]  # fmt: skip
 TRAINING_COLUMNS = [
     "variant", "label", "member", "split", "target", "bead_type", "unit", "mae", "rmse", "r2", "n",
@@ -94,7 +95,8 @@ def read_record(path: str | Path) -> dict[str, Any]:
 def performance_of(paths: Iterable[str | Path], labels: Mapping[str, str]) -> pd.DataFrame:
     """Speed of every simulation from its ``run.json``; columns `PERFORMANCE_COLUMNS`.
 
-    Failed runs are listed too: what they ran, they ran at that speed.
+    Failed runs are listed too: what they ran, they ran at that speed. ``ns_per_day`` is of the run by the
+    clock, ``ns_per_day_together`` of all ``runs_together`` that shared its job.
     """
     records = [read_record(path) for path in paths]
     rows = [{**record, "label": labels.get(record["variant"], record["variant"])} for record in records]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -39,8 +39,8 @@ class PairFrames:
     Attributes
     ----------
     bead_types: (n_beads,)
-    first, second, vectors_A: per frame (n_pairs,), (n_pairs,), (n_pairs, 3); kept in 32 bits, for a
-        thousand frames of a thousand beads are 60 million pairs.
+    first, second, vectors_A: per frame (n_pairs,), (n_pairs,), (n_pairs, 3), sorted by first and by type of second;
+        kept in 32 bits, for a thousand frames of a thousand beads are 60 million pairs.
     targets: by name, arrays with the frames as first axis, in the order of the frames.
     """
 
@@ -56,7 +56,9 @@ class PairFrames:
         frames = cls(beads.topology.bead_types)
         forces = []
         indices = np.asarray(indices)
-        neighbours = NeighbourList(cutoff_A, skin_A=0.0)
+        topology = beads.topology
+        # Sorted by type as well: what the fused evaluation wants.
+        neighbours = NeighbourList(cutoff_A, 0.0, topology.bead_types, topology.n_types)
         for start in progress(range(0, len(indices), 32), -(-len(indices) // 32), "neighbour lists", "chunks"):
             chunk = beads.frames(indices[start : start + 32])
             for positions, cell in zip(chunk.positions_A, chunk.cells_A, strict=True):
@@ -73,17 +75,33 @@ class PairFrames:
     def __len__(self) -> int:
         return len(self.first)
 
+    def with_targets(self, targets: Mapping[str, torch.Tensor]) -> PairFrames:
+        """The same frames, their pairs shared, with more targets or others in place of those of the same name."""
+        return replace(self, targets={**self.targets, **targets})
+
+    def with_pairs_on(self, device: torch.device | str) -> PairFrames:
+        """The same frames with their pairs on a GPU, where batches are put together faster.
+
+        On a CPU, or where they would fill more than half of the GPU's free memory, they stay where they are.
+        """
+        pairs = (self.first, self.second, self.vectors_A)
+        size = sum(part.nbytes for parts in pairs for part in parts)
+        if torch.device(device).type != "cuda" or size > torch.cuda.mem_get_info(device)[0] / 2:
+            return self
+        first, second, vectors = ([part.to(device) for part in parts] for parts in pairs)
+        return replace(self, first=first, second=second, vectors_A=vectors)
+
     def batch(self, indices: Sequence[int], device: torch.device | str = "cpu") -> Batch:
         """Frames of the given numbers as one batch on a device."""
         n_beads = len(self.bead_types)
-        types = torch.as_tensor(self.bead_types + 1)
+        types = torch.as_tensor(self.bead_types + 1, device=device)
         firsts, seconds = [], []
         for number, index in enumerate(indices):
             firsts.append(self.first[index].long() + number * n_beads)
             seconds.append(self.second[index].long() + number * n_beads)
         chosen = torch.as_tensor(np.asarray(indices, dtype=np.int64))
         return Batch(
-            species=types.repeat(len(indices), 1).to(device),
+            species=types.repeat(len(indices), 1),
             first=torch.cat(firsts).to(device),
             second=torch.cat(seconds).to(device),
             vectors_A=torch.cat([self.vectors_A[index] for index in indices]).to(device),

@@ -302,7 +302,7 @@ class _Callback:
     def __init__(self, lmp: Any, potential: Potential, system: BeadSystem) -> None:
         self.lmp, self.potential, self.system = lmp, potential, system
         self.reason = ""
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self._ids = np.arange(1, system.n_beads + 1)
         self._positions = np.empty((system.n_beads, 3))
 
@@ -314,7 +314,7 @@ class _Callback:
                 self._evaluate(n_local, tags, x, f)
         except Unstable as error:
             self.reason = str(error)
-        except Exception as error:
+        except BaseException as error:  # ctypes would drop it
             self.error = error
         if self.reason or self.error is not None:
             f[:] = 0.0

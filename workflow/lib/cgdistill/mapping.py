@@ -80,8 +80,13 @@ class Mapper:
             residues=np.array(residues),
             atom_beads=atom_beads,
         )
-        self._levels = _placement_order(topology)
+        # Making a residue whole moves an atom, and all that hang on it, by a lattice vector: `_carried` (n_beads,
+        # n_placed) is the share of each bead's mass that moves with a placed atom.
+        self._placed, parents = _placement(topology)
+        self._differences = _differences(self._placed, parents, topology.n_atoms)
+        self._carried = _carried(self._centre, self._placed, parents)
         self._has_bonds = len(topology.bonds) > 0
+        self._last_cell: tuple[np.ndarray, float, np.ndarray] | None = None
 
     def _plan(self, residue: str, members: np.ndarray) -> list[tuple[BeadRule, np.ndarray]]:
         """Beads of one residue with the offsets of their atoms from its first atom."""
@@ -126,64 +131,92 @@ class Mapper:
             raise InputError(self.rules.source, where, "no atom", "at least one atom")
         return np.asarray(chosen)
 
-    def whole(self, positions_A: np.ndarray, cell_A: np.ndarray) -> np.ndarray:
-        """Positions (n_atoms, 3) with every residue made whole, along its bonds where they are known."""
-        whole = np.array(positions_A, dtype=np.float64)
-        box = triclinic_box(*cell_A)
-        for atoms, parents in self._levels:
-            vectors = whole[atoms] - whole[parents]
-            whole[atoms] = whole[parents] + minimize_vectors(vectors, box)
-        if not self._has_bonds:
-            self._check_size(whole, cell_A)
-        return whole
-
-    def _check_size(self, whole_A: np.ndarray, cell_A: np.ndarray) -> None:
-        """Without bonds a residue is whole only while it reaches less than half the cell from its first atom."""
-        width_A = perpendicular_widths_A(cell_A).min()
-        for atoms, parents in self._levels:
-            reach_A = np.linalg.norm(whole_A[atoms] - whole_A[parents], axis=1)
-            if len(reach_A) and reach_A.max() > 0.45 * width_A:
-                atom = int(atoms[reach_A.argmax()])
-                raise InputError(
-                    "topology",
-                    f"residue of atom {atom + 1} ({self.atoms.residue_names[atom]})",
-                    f"reach of {reach_A.max():.1f} A without bonds",
-                    f"under {0.45 * width_A:.1f} A, or a topology with bonds (.tpr, .top)",
-                )
-
     def map_frame(self, frame: AtomFrame) -> tuple[np.ndarray, np.ndarray]:
-        """Positions, A, and forces, kcal/mol/A, of the beads, each (n_beads, 3)."""
-        whole = self.whole(frame.positions_A, frame.cell_A)
-        return self._centre @ whole, self._sum @ frame.forces_kcal_mol_A
+        """Positions, A, and forces, kcal/mol/A, of the beads, each (n_beads, 3).
+
+        Raises
+        ------
+        InputError
+            A residue without bonds that is too long to be made whole.
+        """
+        positions = self._centre @ frame.positions_A
+        vectors = self._differences @ frame.positions_A
+        x, y, z = vectors.T
+        squares = x * x + y * y + z * z
+        width_A, box = self._cell(frame.cell_A)
+        # A vector shorter than half the smallest width is the shortest of its images.
+        broken = np.flatnonzero(squares > (0.5 * width_A) ** 2)
+        if len(broken):
+            moves = np.zeros_like(vectors)
+            moves[broken] = minimize_vectors(vectors[broken], box) - vectors[broken]
+            positions += self._carried @ moves
+            if not self._has_bonds:
+                squares = ((vectors + moves) ** 2).sum(axis=1)
+        if not self._has_bonds:
+            self._check_size(np.sqrt(squares), width_A)
+        return positions, self._sum @ frame.forces_kcal_mol_A
+
+    def width_A(self, cell_A: np.ndarray) -> float:
+        """Smallest perpendicular width of a cell (3, 3), A."""
+        return self._cell(cell_A)[0]
+
+    def _cell(self, cell_A: np.ndarray) -> tuple[float, np.ndarray]:
+        """Smallest width and MDAnalysis' dimensions of a cell; those of the last one are kept."""
+        if self._last_cell is None or not np.array_equal(cell_A, self._last_cell[0]):
+            width_A = float(perpendicular_widths_A(cell_A).min())
+            self._last_cell = cell_A.copy(), width_A, triclinic_box(*cell_A)
+        return self._last_cell[1:]
+
+    def _check_size(self, reach_A: np.ndarray, width_A: float) -> None:
+        """Without bonds a residue is whole only while it reaches less than half the cell from its first atom."""
+        if len(reach_A) and reach_A.max() > 0.45 * width_A:
+            atom = int(self._placed[reach_A.argmax()])
+            raise InputError(
+                "topology",
+                f"residue of atom {atom + 1} ({self.atoms.residue_names[atom]})",
+                f"reach of {reach_A.max():.1f} A without bonds",
+                f"under {0.45 * width_A:.1f} A, or a topology with bonds (.tpr, .top)",
+            )
 
 
-def _placement_order(topology: AtomTopology) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Levels of (atoms, parents): an atom is placed by its minimum image to a parent placed before.
+def _placement(topology: AtomTopology) -> tuple[np.ndarray, np.ndarray]:
+    """Atoms (n_placed,) that are placed by their minimum image to another one of their residue, and those others.
 
-    Parents are bonded neighbours where the topology has bonds, else the first atom of the residue.
+    The others are bonded neighbours where the topology has bonds, else the first atom of the residue.
     """
     n = topology.n_atoms
     first = np.flatnonzero(np.diff(topology.residues, prepend=-1))
     root = first[np.cumsum(np.diff(topology.residues, prepend=-1) != 0) - 1]
-    atoms = np.arange(n)
+    placed = np.flatnonzero(np.arange(n) != root)
     if len(topology.bonds) == 0:
-        others = atoms[atoms != root]
-        return [(others, root[others])]
+        return placed, root[placed]
     same = topology.residues[topology.bonds[:, 0]] == topology.residues[topology.bonds[:, 1]]
     bonds = topology.bonds[same]
     graph = csr_matrix((np.ones(len(bonds)), (bonds[:, 0], bonds[:, 1])), shape=(n, n))
     # A virtual atom joined to the first atom of each residue makes one search over all of them.
     hub = csr_matrix((np.ones(len(first)), (np.full(len(first), n), first)), shape=(n + 1, n + 1))
     graph.resize((n + 1, n + 1))
-    order, parents = breadth_first_order(graph + hub, n, directed=False, return_predecessors=True)
-    depth = np.zeros(n + 1, dtype=int)
-    for atom in order[1:]:
-        depth[atom] = depth[parents[atom]] + 1
+    _, parents = breadth_first_order(graph + hub, n, directed=False, return_predecessors=True)
     # Atoms without a path of bonds (ions of several atoms, virtual sites) follow the first of their residue.
-    lost = (depth[:n] == 0) & (atoms != root)
-    parents[:n][lost] = root[lost]
-    depth[:n][lost] = 2
-    return [(level, parents[level]) for d in range(2, depth.max() + 1) if len(level := np.flatnonzero(depth[:n] == d))]
+    return placed, np.where(parents[placed] < 0, root[placed], parents[placed])
+
+
+def _differences(placed: np.ndarray, parents: np.ndarray, n_atoms: int) -> csr_matrix:
+    """(n_placed, n_atoms) +1 for a placed atom and -1 for its parent: the vectors between them in one product."""
+    rows = np.repeat(np.arange(len(placed)), 2)
+    values = np.tile([1.0, -1.0], len(placed))
+    return csr_matrix((values, (rows, np.stack([placed, parents], axis=1).ravel())), shape=(len(placed), n_atoms))
+
+
+def _carried(centre: csr_matrix, placed: np.ndarray, parents: np.ndarray) -> csr_matrix:
+    """(n_beads, n_placed) weight in each bead of a placed atom and of all atoms that are placed by way of it."""
+    n_atoms = centre.shape[1]
+    step = csr_matrix((np.ones(len(placed)), (placed, parents)), shape=(n_atoms, n_atoms))
+    total = generation = centre
+    while generation.nnz:
+        generation = generation @ step
+        total = total + generation
+    return csr_matrix(total[:, placed])
 
 
 def map_trajectory(
@@ -197,7 +230,7 @@ def map_trajectory(
     dump_units: str | None = None,
     min_width_A: float = 0.0,
     expected_frames: int | None = None,
-    chunk: int = 16,
+    chunk: int = 64,
 ) -> int:
     """Map a trajectory and write the bead file; returns the number of frames written.
 
@@ -232,7 +265,7 @@ def map_trajectory(
             kept += 1
             if kept % stride:
                 continue
-            width_A = perpendicular_widths_A(frame.cell_A).min()
+            width_A = mapper.width_A(frame.cell_A)
             if width_A < min_width_A:
                 raise InputError(
                     trajectories[0], f"cell of frame {number}", f"width {width_A:.2f} A", f"at least {min_width_A:g} A"

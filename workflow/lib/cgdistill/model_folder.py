@@ -27,9 +27,10 @@ from .beads import BeadTopology
 from .errors import InputError
 from .hippynn_nodes import mean_energy_node
 from .lammps_files import write_data_file, write_lammps_input
-from .network import UNITS, BeadModel, load_model
+from .network import UNITS, BeadModel, load_model, read_settings
 from .provenance import sha256_of, whole_file, write_json
 from .simulation_spec import SimulationSpec
+from .tables import read_table
 
 FORMAT = "cgdistill-model-folder-1"
 
@@ -61,6 +62,17 @@ def export_mliap(path: str | Path, models: Sequence[BeadModel]) -> None:
     interface = MLIAPInterface(node, list(models[0].type_names), model_device=torch.device("cpu"))
     with whole_file(path) as partial:
         torch.save(interface, partial)
+
+
+def facts_of_networks(networks: Mapping[str, Path]) -> dict[str, Any]:
+    """For the card: settings of the ``training`` and ``metrics`` over all beads, by name of trained model folders."""
+    return {
+        "training": {name: read_settings(folder)["training"] for name, folder in networks.items()},
+        "metrics": {
+            name: read_table(folder / "metrics.csv").query("bead_type == 'all'").to_dict(orient="records")
+            for name, folder in networks.items()
+        },
+    }
 
 
 def export_model(

@@ -1,17 +1,37 @@
 """Directed pairs within a cutoff in any periodic cell, from a list with a skin.
 
 The list is built by vesin, which counts all periodic images: cells smaller than twice the cutoff are
-right too. The order of the pairs (first, second, image) depends on the positions alone, not on when
+right too. The order of the pairs (first, type of second, second, image) depends on the positions alone, not on when
 the list was built, so sums over pairs are reproducible to the last bit.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import vesin
-from numba import njit
+from numba import njit, prange
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Pairs of a list, those in the skin included, each in both directions, in rows of one bead and one type.
+
+    Attributes
+    ----------
+    starts, ends: (n_beads * n_types,) int64; pairs of bead i with beads of type t are those of row i * n_types + t.
+    second: (n_candidates,) int32, the neighbour.
+    images: (n_candidates,) int32, row of ``shifts_A``.
+    shifts_A: (n_images, 3) lattice vector to be added to r_second - r_first.
+    """
+
+    starts: np.ndarray
+    ends: np.ndarray
+    second: np.ndarray
+    images: np.ndarray
+    shifts_A: np.ndarray
 
 
 class NeighbourList:
@@ -28,37 +48,38 @@ class NeighbourList:
         Pairs up to this distance are returned.
     skin_A:
         0 or more; with 0 the list is rebuilt at each new configuration.
+    bead_types:
+        (n_beads,) types by which the pairs of a bead are sorted; None where types do not matter.
+    n_types:
+        Number of types.
     """
 
-    def __init__(self, cutoff_A: float, skin_A: float = 1.5) -> None:
+    def __init__(
+        self, cutoff_A: float, skin_A: float = 1.5, bead_types: np.ndarray | None = None, n_types: int = 1
+    ) -> None:
         if not cutoff_A > 0 or not skin_A >= 0:
             raise ValueError(f"cutoff {cutoff_A} A must be positive, skin {skin_A} A not negative")
         self.cutoff_A = float(cutoff_A)
         self.skin_A = float(skin_A)
+        self.n_types = n_types
         #: How often the list was built.
         self.n_builds = 0
+        self._types = None if bead_types is None else np.ascontiguousarray(bead_types, dtype=np.int64)
         self._vesin: Any = vesin.NeighborList(cutoff=self.cutoff_A + self.skin_A, full_list=True)
         self._positions = np.empty((0, 3))
         self._cell = np.empty((3, 3))
-        self._first = self._second = np.empty(0, dtype=np.int64)
-        self._shifts = np.empty((0, 3))
+        self._list: Candidates | None = None
         # Fresh arrays at each step would cost more than the distances.
-        self._buffers = (self._first, self._second, self._shifts)
+        self._buffers = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty((0, 3)))
 
-    def candidates(self, positions_A: np.ndarray, cell_A: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """All pairs of the list, those in the skin included, for loops that test the distance themselves.
-
-        Returns
-        -------
-        first, second: (n_candidates,) int64 indices, sorted by first; each pair in both directions.
-        shifts_A: (n_candidates, 3) lattice vector to be added to r_second - r_first.
-            The arrays belong to the list: do not change them.
-        """
+    def candidates(self, positions_A: np.ndarray, cell_A: np.ndarray) -> Candidates:
+        """All pairs of the list, for loops that test the distance themselves; do not change the arrays."""
         positions = np.ascontiguousarray(positions_A, dtype=np.float64)
         cell = np.ascontiguousarray(cell_A, dtype=np.float64)
-        if not self._is_valid(positions, cell):
-            self._build(positions, cell)
-        return self._first, self._second, self._shifts
+        if self._list is None or not self._is_valid(positions, cell):
+            self._list = None  # frees the old list before the new one is built
+            self._list = self._build(positions, cell)
+        return self._list
 
     def pairs(self, positions_A: np.ndarray, cell_A: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Directed pairs within the cutoff: each pair of beads in both directions, each image of its own.
@@ -70,98 +91,135 @@ class NeighbourList:
 
         Returns
         -------
-        first, second: (n_pairs,) int64 indices, sorted by first.
+        first, second: (n_pairs,) int64 indices, sorted by first, then by the type of second.
         vectors: (n_pairs, 3), r_second - r_first + lattice vector, A.
             The arrays are overwritten by the next call: copy what must outlive it.
         """
         positions = np.ascontiguousarray(positions_A, dtype=np.float64)
-        first, second, shifts = self.candidates(positions, cell_A)
-        kept_first, kept_second, vectors = self._buffers
-        n = _within(positions, first, second, shifts, self.cutoff_A**2, kept_first, kept_second, vectors)
-        return kept_first[:n], kept_second[:n], vectors[:n]
+        found = self.candidates(positions, cell_A)
+        if len(self._buffers[0]) <= len(found.second):
+            size = len(found.second) + 1
+            self._buffers = (np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64), np.empty((size, 3)))
+        first, second, vectors = self._buffers
+        n = _within(
+            positions,
+            found.starts,
+            found.ends,
+            self.n_types,
+            found.second,
+            found.images,
+            found.shifts_A,
+            self.cutoff_A**2,
+            first,
+            second,
+            vectors,
+        )
+        return first[:n], second[:n], vectors[:n]
 
     def _is_valid(self, positions: np.ndarray, cell: np.ndarray) -> bool:
-        if self.n_builds == 0 or positions.shape != self._positions.shape:
+        if positions.shape != self._positions.shape or not np.array_equal(cell, self._cell):
             return False
-        if not np.array_equal(cell, self._cell):
-            return False
-        moved = positions - self._positions
-        return bool(np.einsum("ij,ij->i", moved, moved).max(initial=0.0) <= (0.5 * self.skin_A) ** 2)
+        return bool(_largest_move(positions, self._positions) <= (0.5 * self.skin_A) ** 2)
 
-    def _build(self, positions: np.ndarray, cell: np.ndarray) -> None:
+    def _build(self, positions: np.ndarray, cell: np.ndarray) -> Candidates:
+        n_beads = len(positions)
+        # Views of vesin's memory, used up before its next call.
         first, second, images = self._vesin.compute(
-            points=positions, box=cell, periodic=True, quantities="ijS", copy=True
+            points=positions, box=cell, periodic=True, quantities="ijS", copy=False
         )
-        self._first, self._second, self._shifts = _in_order(
-            first.astype(np.int64), second.astype(np.int64), images.astype(np.int64), cell, len(positions)
-        )
-        self._buffers = (np.empty_like(self._first), np.empty_like(self._second), np.empty((len(first), 3)))
+        images = images.reshape(-1, 3)
+        types = np.zeros(n_beads, dtype=np.int64) if self._types is None else self._types
+        low = images.min(axis=0, initial=0).astype(np.int64)
+        span = images.max(axis=0, initial=0).astype(np.int64) - low + 1
+        starts, ends, second, codes = _in_rows(first, second, images, low, span, types, self.n_types)
+        grid = np.stack(np.meshgrid(*[np.arange(n) for n in span], indexing="ij"), axis=-1).reshape(-1, 3) + low
         self._positions, self._cell = positions.copy(), cell.copy()
         self.n_builds += 1
+        return Candidates(starts, ends, second, codes, grid @ cell)
 
 
-@njit(cache=True)  # type: ignore[misc]
+@njit(cache=True, fastmath={"nsz"})  # type: ignore[untyped-decorator]
+def _largest_move(positions: np.ndarray, before: np.ndarray) -> float:
+    """Largest squared displacement of a bead."""
+    largest = 0.0
+    for bead in range(len(positions)):
+        x = positions[bead, 0] - before[bead, 0]
+        y = positions[bead, 1] - before[bead, 1]
+        z = positions[bead, 2] - before[bead, 2]
+        largest = max(largest, x * x + y * y + z * z)
+    return largest
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def _within(
     positions: np.ndarray,
-    first: np.ndarray,
-    second: np.ndarray,
+    starts: np.ndarray,
+    ends: np.ndarray,
+    n_types: int,
+    neighbours: np.ndarray,
+    images: np.ndarray,
     shifts: np.ndarray,
     squared_cutoff: float,
-    kept_first: np.ndarray,
-    kept_second: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
     vectors: np.ndarray,
 ) -> int:
     """Write the pairs within the cutoff to the last three arrays and return their number."""
     n = 0
-    for pair in range(len(first)):
-        i, j = first[pair], second[pair]
-        x = positions[j, 0] - positions[i, 0] + shifts[pair, 0]
-        y = positions[j, 1] - positions[i, 1] + shifts[pair, 1]
-        z = positions[j, 2] - positions[i, 2] + shifts[pair, 2]
-        # Written in any case and overwritten by the next pair if too far: no branch to mispredict.
-        kept_first[n], kept_second[n] = i, j
-        vectors[n, 0], vectors[n, 1], vectors[n, 2] = x, y, z
-        n += x * x + y * y + z * z <= squared_cutoff
+    for row in range(len(starts)):
+        i = row // n_types
+        for pair in range(starts[row], ends[row]):
+            j, image = neighbours[pair], images[pair]
+            x = positions[j, 0] - positions[i, 0] + shifts[image, 0]
+            y = positions[j, 1] - positions[i, 1] + shifts[image, 1]
+            z = positions[j, 2] - positions[i, 2] + shifts[image, 2]
+            # Written in any case and overwritten by the next pair if too far: no branch to mispredict.
+            first[n], second[n] = i, j
+            vectors[n, 0], vectors[n, 1], vectors[n, 2] = x, y, z
+            n += x * x + y * y + z * z <= squared_cutoff
     return n
 
 
-@njit(cache=True)  # type: ignore[misc]
-def _stable_order(keys: np.ndarray, order: np.ndarray, n_keys: int) -> np.ndarray:
-    """``order`` sorted by ``keys[order]`` (counting sort, stable); keys are below ``n_keys``."""
-    starts = np.zeros(n_keys + 1, dtype=np.int64)
-    for key in keys:
-        starts[key + 1] += 1
-    for key in range(n_keys):
-        starts[key + 1] += starts[key]
-    result = np.empty_like(order)
-    for item in order:
-        key = keys[item]
-        result[starts[key]] = item
-        starts[key] += 1
-    return result
-
-
-@njit(cache=True)  # type: ignore[misc]
-def _in_order(
-    first: np.ndarray, second: np.ndarray, images: np.ndarray, cell: np.ndarray, n_beads: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs sorted by first, second and image, with the lattice vectors of their images."""
-    low, high = np.zeros(3, dtype=np.int64), np.zeros(3, dtype=np.int64)
-    for pair in range(len(images)):
-        for axis in range(3):
-            low[axis] = min(low[axis], images[pair, axis])
-            high[axis] = max(high[axis], images[pair, axis])
-    span = high - low + 1
-    code = np.empty_like(first)
-    for pair in range(len(images)):
+@njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
+def _in_rows(
+    first: np.ndarray,
+    second: np.ndarray,
+    images: np.ndarray,
+    low: np.ndarray,
+    span: np.ndarray,
+    types: np.ndarray,
+    n_types: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Starts and ends of the rows, neighbours and image codes, each row in order of neighbour and image."""
+    n_beads = len(types)
+    n_images = span[0] * span[1] * span[2]
+    starts = np.zeros(n_beads * n_types, dtype=np.int64)
+    for pair in range(len(first)):
+        starts[np.int64(first[pair]) * n_types + types[second[pair]]] += 1
+    begin = 0
+    for row in range(len(starts)):
+        count = starts[row]
+        starts[row] = begin
+        begin += count
+    ends = starts.copy()
+    # One number per pair holds neighbour and image, so that sorting numbers sorts both.
+    keys = np.empty(len(first), dtype=np.int64)
+    for pair in range(len(first)):
+        row = np.int64(first[pair]) * n_types + types[second[pair]]
         a, b, c = images[pair, 0] - low[0], images[pair, 1] - low[1], images[pair, 2] - low[2]
-        code[pair] = (a * span[1] + b) * span[2] + c
-    order = _stable_order(code, np.arange(len(first)), span[0] * span[1] * span[2])
-    order = _stable_order(second, order, n_beads)
-    order = _stable_order(first, order, n_beads)
-    shifts = np.empty((len(first), 3))
-    for row in range(len(order)):
-        a, b, c = images[order[row], 0], images[order[row], 1], images[order[row], 2]
-        for axis in range(3):
-            shifts[row, axis] = a * cell[0, axis] + b * cell[1, axis] + c * cell[2, axis]
-    return first[order], second[order], shifts
+        keys[ends[row]] = np.int64(second[pair]) * n_images + (a * span[1] + b) * span[2] + c
+        ends[row] += 1
+    neighbours = np.empty(len(first), dtype=np.int32)
+    codes = np.empty(len(first), dtype=np.int32)
+    for row in prange(len(starts)):
+        # By insertion: rows are short, and the general sort takes seconds to compile.
+        for pair in range(starts[row] + 1, ends[row]):
+            key, place = keys[pair], pair
+            while place > starts[row] and keys[place - 1] > key:
+                keys[place] = keys[place - 1]
+                place -= 1
+            keys[place] = key
+        for pair in range(starts[row], ends[row]):
+            neighbours[pair] = keys[pair] // n_images
+            codes[pair] = keys[pair] % n_images
+    return starts, ends, neighbours, codes

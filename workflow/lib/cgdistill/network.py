@@ -14,6 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from .errors import InputError
+from .frames import Batch
+from .fused import stacked_energies_and_forces, use_fused
 from .hippynn_nodes import make_modules, pair_graph
 from .prior import RepulsivePrior
 from .provenance import whole_file, write_json
@@ -92,7 +94,7 @@ class BeadModel(torch.nn.Module):  # type: ignore[misc,name-defined]
     def bead_energies(
         self, species: torch.Tensor, first: torch.Tensor, second: torch.Tensor, vectors_A: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Per-bead energies of network and prior, each (n_systems, n_beads), kcal/mol.
+        """Per-bead energies of network and prior, each (n_systems, n_beads), kcal/mol, by hippynn's graph.
 
         Parameters
         ----------
@@ -111,7 +113,7 @@ class BeadModel(torch.nn.Module):  # type: ignore[misc,name-defined]
         vectors_A: torch.Tensor,
         differentiable: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Energies as `bead_energies` and dE/dvector (n_pairs, 3) of their total, kcal/mol/A."""
+        """Energies as `bead_energies` and dE/dvector (n_pairs, 3) of their total, kcal/mol/A, by hippynn's graph."""
         vectors_A = vectors_A.detach().requires_grad_()
         network, prior = self.bead_energies(species, first, second, vectors_A)
         (gradient,) = torch.autograd.grad(network.sum() + prior.sum(), vectors_A, create_graph=differentiable)
@@ -124,8 +126,18 @@ class BeadModel(torch.nn.Module):  # type: ignore[misc,name-defined]
         second: torch.Tensor,
         vectors_A: torch.Tensor,
         differentiable: bool = False,
+        evaluation: str = "auto",
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Energies as `bead_energies` and forces (n_systems, n_beads, 3), kcal/mol/A, prior included."""
+        """Energies as `bead_energies` and forces (n_systems, n_beads, 3), kcal/mol/A, prior included.
+
+        Parameters
+        ----------
+        differentiable: whether gradients of the results run to the weights (to nothing else).
+        evaluation: of `fused.EVALUATIONS`; ``stock`` is hippynn's graph.
+        """
+        if use_fused(evaluation, self.spec, vectors_A.device):
+            batch = Batch(species, first, second, vectors_A, {})
+            return stacked_energies_and_forces([self], [batch], differentiable)[0]
         network, prior, gradient = self.energies_and_pair_gradient(species, first, second, vectors_A, differentiable)
         forces = torch.zeros(species.numel(), 3, dtype=gradient.dtype, device=gradient.device)
         forces = forces.index_add(0, first, gradient).index_add(0, second, -gradient)

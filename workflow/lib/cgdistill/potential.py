@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,5 +55,31 @@ class Potential(Protocol):
         positions_A: (n_beads, 3), not necessarily within the cell.
         cell_A: (3, 3) cell vectors as rows.
         bead_types: (n_beads,) index into ``type_names``.
+        """
+        ...
+
+
+class JointPotential(Protocol):
+    """Several bead systems, each with models of its own, evaluated in one call.
+
+    Systems are numbered from 0; bead types and models of each are fixed when the potential is made.
+    """
+
+    @property
+    def cutoff_A(self) -> float:
+        """Range of the interactions, A."""
+        ...
+
+    @property
+    def type_names(self) -> tuple[str, ...]:
+        """Names of the bead types, in the order of their index."""
+        ...
+
+    def evaluate_all(self, configurations: Mapping[int, tuple[np.ndarray, np.ndarray]]) -> dict[int, Evaluation]:
+        """Evaluate the systems of the given numbers.
+
+        Parameters
+        ----------
+        configurations: by number of the system, positions (n_beads, 3) and cell (3, 3), A.
         """
         ...

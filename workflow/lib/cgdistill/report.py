@@ -21,14 +21,29 @@ from .facts import Facts
 from .figures.style import Palette
 from .figures.tae import METRIC_TITLES, OVERALL, RULES_OF_THUMB, TAE_UNITS, rows_of, value_text
 from .figures.training import TARGET_LABELS
+from .paper import OLOWOOKERE_2025
 from .provenance import config_hash, whole_file
 from .verdict import stability, verdicts
 
-#: ns/day of Olowookere et al. (arXiv 2510.26650) by family: 1,000 beads, 2 fs, 48 threads.
-PAPER_NS_PER_DAY = {"T": 2.66, "T8": 0.54, "S1": 2.66, "S8": 2.66}
 _TEMPLATES = Path(__file__).parent / "templates"
 #: Above so many rows a table is folded.
 _LONG = 14
+#: Settings of simulations that their speed depends on: head of a column, and words for a sentence.
+_SETTINGS = {
+    "n_beads": ("Beads", "{} beads"),
+    "timestep_fs": ("Step (fs)", "time step {} fs"),
+    "device": ("Device", "device {}"),
+    "threads": ("Threads", "threads: {}"),
+}
+#: Settings of the network in words, where they are not those of the paper.
+_NETWORK_WORDS = {
+    "tensor_order": "tensor order {}",
+    "n_interaction_layers": "interaction layers: {}",
+    "n_atom_layers": "atom layers: {}",
+    "n_sensitivities": "sensitivities: {}",
+    "n_features": "features: {}",
+    "cutoff_A": "cutoff {} Å",
+}
 
 
 @dataclass(frozen=True)
@@ -125,6 +140,11 @@ def render(data: ReportData) -> str:
         summary_table=summary_table(data),
         item_tables=[(METRIC_TITLES[metric], item_table(data, metric)) for metric in METRIC_TITLES],
         performance_table=performance_table(data),
+        performance_settings=performance_settings(data),
+        paper=OLOWOOKERE_2025,
+        paper_table=paper_table(),
+        paper_settings=_in_words({name: [getattr(OLOWOOKERE_2025, name)] for name in _SETTINGS}),
+        unlike_paper=unlike_paper(data),
         training_table=training_table(data),
         runs_table=runs_table(data),
         students_table=plain_table(data.students),
@@ -215,28 +235,94 @@ def item_table(data: ReportData, metric: str) -> Table | None:
     return Table(["Item", *(model.label for model in data.palette.models)], rows)
 
 
+def _setting(value: Any) -> str:
+    return f"{value:,.6g}" if isinstance(value, int | float) and not math.isnan(value) else _cell(value)
+
+
+def _settings_of(table: pd.DataFrame) -> dict[str, list[Any]]:
+    """Values of `_SETTINGS` that some simulations have, each once."""
+    return {name: sorted(table[name].dropna().unique().tolist()) for name in _SETTINGS}
+
+
+def _in_words(settings: Mapping[str, Sequence[Any]]) -> str:
+    """Those settings that have one value."""
+    return ", ".join(
+        _SETTINGS[name][1].format(_setting(values[0])) for name, values in settings.items() if len(values) == 1
+    )
+
+
+def performance_settings(data: ReportData) -> str:
+    """What all simulations have in common of the settings that the table of speeds therefore leaves out."""
+    return _in_words(_settings_of(data.performance))
+
+
+def _together(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per job, of the jobs with the most runs; nothing where the records do not tell."""
+    known = table.dropna(subset=["runs_together", "ns_per_day_together"])
+    full = known[known["runs_together"] == known["runs_together"].max()]
+    # All runs of a job have the same speed together to the last bit, and no other job has it.
+    return full.drop_duplicates("ns_per_day_together")
+
+
 def performance_table(data: ReportData) -> Table:
-    """Speed of each model, its ratio to all teachers at each step, and the paper's value."""
+    """Speed of each model: of a run, of the runs that share a job, and its ratio to all teachers at each step.
+
+    Beads, time step, device and threads get a column where they are not the same in all simulations
+    (`performance_settings` has the others).
+    """
     table, ensemble = data.performance, ensemble_label(data)
-    names = [model.name for model in data.palette.models if model.family == "T8"]
-    t8 = table.loc[table["variant"].isin(names), "ns_per_day"].mean()
+    per_variant = {model.name: table[table["variant"] == model.name] for model in data.palette.models}
+    reference = next((model.name for model in data.palette.models if model.family == "T8"), None)
+    together = {name: _together(own)["ns_per_day_together"].mean() for name, own in per_variant.items()}
+    differing = [name for name, values in _settings_of(table).items() if len(values) != 1]
     rows, swatches = [], []
     for model in data.palette.models:
-        own = table[table["variant"] == model.name]
+        own = per_variant[model.name]
         if own.empty:
             continue
-        speed = own["ns_per_day"].mean()
-        per_second = (own["ns_per_day"] / (own["timestep_fs"] * 1e-6 * 86400.0)).mean()
-        settings = [
-            ", ".join(sorted({_cell(v) for v in own[c]})) for c in ("n_beads", "timestep_fs", "threads", "device")
-        ]
-        ratio = f"{speed / t8:.2f}" if t8 > 0 and math.isfinite(speed) else "–"
-        rows.append([model.label, _spread(own["ns_per_day"]), f"{per_second:.3g}", ratio, *settings,
-                     f"{PAPER_NS_PER_DAY[model.family]:.2f}"])  # fmt: skip
+        jobs = _together(own)
+        ratio = together[model.name] / together[reference] if reference in together else math.nan
+        rows.append([
+            model.label,
+            str(len(data.config["teachers"]["seeds"]) if model.family == "T8" else 1),
+            _spread(own["ns_per_day"]),
+            _spread(jobs["ns_per_day_together"]),
+            _cell(float(jobs["runs_together"].max())),
+            f"{ratio:.2f}" if math.isfinite(ratio) else "–",
+            *(", ".join(map(_setting, values)) or "–"
+              for name, values in _settings_of(own).items() if name in differing),
+        ])  # fmt: skip
         swatches.append(data.palette.colour(model.name))
-    heads = ["Model", "ns/day", "Steps per second", f"Speed / {ensemble}", "Beads", "Step (fs)", "Threads", "Device",
-             "Paper, ns/day"]  # fmt: skip
-    return Table(heads, rows, swatches)
+    heads = ["Model", "Networks", "ns/day of a run", "ns/day of a job", "Runs of a job", f"Speed / {ensemble}"]
+    return Table([*heads, *(_SETTINGS[name][0] for name in differing)], rows, swatches)
+
+
+def paper_table() -> Table:
+    """Speeds of the paper."""
+    paper = OLOWOOKERE_2025
+    rows = [
+        [family, str(paper.n_networks[family]), f"{speed:.2f}", f"{speed / paper.ns_per_day['T8']:.2f}"]
+        for family, speed in paper.ns_per_day.items()
+    ]
+    return Table(["Model", "Networks", "ns/day of a run", "Speed / T8"], rows)
+
+
+def unlike_paper(data: ReportData) -> list[str]:
+    """In what the simulations differ from those of the paper, as far as one can know; empty: in hardware alone."""
+    paper, network, seeds = OLOWOOKERE_2025, data.config["network"], data.config["teachers"]["seeds"]
+    pairs = [
+        (words, [_setting(value) for value in values], _setting(getattr(paper, name)))
+        for (name, values), (_, words) in zip(_settings_of(data.performance).items(), _SETTINGS.values(), strict=True)
+    ]
+    pairs += [
+        (words, [_setting(network[name])], _setting(paper.network[name])) for name, words in _NETWORK_WORDS.items()
+    ]
+    pairs.append(("teachers: {}", [str(len(seeds))], str(paper.n_networks["T8"])))
+    return [
+        words.format(f"{' or '.join(own) or 'unknown'} instead of {theirs}")
+        for words, own, theirs in pairs
+        if own != [theirs]
+    ]
 
 
 def ensemble_label(data: ReportData) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from . import __version__
 from .beads import BeadFile
+from .collect import PERFORMANCE_COLUMNS
 from .config import student_rows
 from .errors import InputError
 from .facts import model_facts, simulation_facts, system_facts
@@ -101,7 +102,7 @@ def gather(
         palette=palette,
         summary=read_table(tables["summary"], ["variant", "label", "metric", "item", "mean", "std", "n", "n_failed"]),
         runs=read_table(tables["runs"], ["variant", "label", "member", "replica", "status"]),
-        performance=read_table(tables["performance"], ["variant", "ns_per_day"]),
+        performance=read_table(tables["performance"], PERFORMANCE_COLUMNS),
         training=read_table(tables["training"], ["variant", "split", "target", "r2"]),
         gradient_check=read_table(tables["check"], ["teacher"]),
         students=pd.DataFrame(student_rows(tables["students"])[1]),

@@ -1,6 +1,6 @@
-"""One simulation of beads: minimise, equilibrate, produce; checkpoints, limits, and what is left behind.
+"""Simulations of beads: minimise, equilibrate, produce; checkpoints, limits, and what is left behind.
 
-Products in the output folder:
+Products in the output folder of a run:
 
 - ``trajectory.lammpstrj``: the frames of production, unwrapped, with units and times (`read_dump` reads it;
   a run that blew up earlier leaves it empty);
@@ -9,6 +9,9 @@ Products in the output folder:
 - ``run.json``: what was run and how it ended.
 
 A run that blows up ends in order with status ``blown up``: it is a result, to be counted.
+
+Runs that share a `JointPotential` advance together, in lockstep. Products of runs that are asked for together
+are written when all have ended; until then a run that has ended waits in its checkpoint folder.
 """
 
 from __future__ import annotations
@@ -19,8 +22,10 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -34,8 +39,9 @@ from .console import Progress, log
 from .errors import InputError
 from .lammps_engine import BeadSystem, Engine, MliapModel, Unstable, bead_names
 from .lammps_files import write_data_file
+from .lockstep import Lockstep
 from .neighbours import NeighbourList
-from .potential import Potential
+from .potential import JointPotential, Potential
 from .provenance import config_hash, whole_file, write_json
 from .simulation_spec import SimulationSpec
 from .tables import write_table
@@ -47,6 +53,34 @@ _OVERLAP_SKIN_A = 3.0
 
 class Interrupted(SystemExit):
     """The run was told to stop, has left a checkpoint, and the process ends with status 128 + signal."""
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What is one run's own.
+
+    Attributes
+    ----------
+    positions_A, cell_A:
+        Start frame: (n_beads, 3), need not be wrapped; (3, 3) cell vectors as rows. LAMMPS wants a along x
+        and b in the xy plane: other cells are turned, and the trajectory with them.
+    velocity_seed:
+        From 1 to 2^31 - 1.
+    out_dir, checkpoint_dir:
+        For the products, and for what the run leaves until they are written; not shared with other runs.
+    identity:
+        What run.json says about the run: variant, member, replica, start_frame.
+    provenance:
+        Of `cgdistill.provenance.stamp`; a checkpoint with another one is not used.
+    """
+
+    positions_A: np.ndarray
+    cell_A: np.ndarray
+    velocity_seed: int
+    out_dir: str | Path
+    checkpoint_dir: str | Path
+    identity: Mapping[str, Any]
+    provenance: Mapping[str, Any]
 
 
 def run_simulation(
@@ -66,55 +100,111 @@ def run_simulation(
 ) -> dict[str, Any]:
     """Run one simulation, or go on with it where a checkpoint of the same run lies in ``checkpoint_dir``.
 
+    See `RunPlan` for the parameters of the run, `run_simulations` for all else; returns the content of run.json.
+    """
+    plan = RunPlan(positions_A, cell_A, velocity_seed, out_dir, checkpoint_dir, identity, provenance)
+    return run_simulations([interaction], [plan], topology, spec, threads=threads, device=device)[0]
+
+
+def run_simulations(
+    interaction: JointPotential | Sequence[Potential | MliapModel],
+    plans: Sequence[RunPlan],
+    topology: BeadTopology,
+    spec: SimulationSpec,
+    *,
+    threads: int = 1,
+    device: str = "cpu",
+) -> list[dict[str, Any]]:
+    """Run simulations of one protocol, each from its start or from its own checkpoint.
+
     The same input on the same machine gives the same trajectory to the last bit, also across an
-    interruption that falls back on a regular checkpoint. A checkpoint written on SIGTERM or SIGINT lies
-    between the regular ones: forces are evaluated anew there, which changes the last bits.
+    interruption that falls back on a regular checkpoint, and beside other runs as far as the joint
+    evaluation gives the same forces. A checkpoint written on SIGTERM or SIGINT lies between the regular
+    ones: forces are evaluated anew there, which changes the last bits.
 
     Parameters
     ----------
     interaction:
-        A `Potential` (coupling ``external``) or an `MliapModel` (coupling ``mliap``).
-    positions_A, cell_A:
-        Start frame: (n_beads, 3), need not be wrapped; (3, 3) cell vectors as rows. LAMMPS wants a along x
-        and b in the xy plane: other cells are turned, and the trajectory with them.
-    velocity_seed:
-        From 1 to 2^31 - 1.
-    identity:
-        What run.json says about the run: variant, member, replica, start_frame.
-    provenance:
-        Of `cgdistill.provenance.stamp`; a checkpoint with another one is not used.
+        A `JointPotential` whose system k is run k: the runs advance together, and one that ends, blows up
+        or fails leaves the others going on. Or a sequence, for each run a `Potential` (coupling
+        ``external``) or an `MliapModel` (coupling ``mliap``): the runs follow each other.
+    threads, device:
+        For run.json.
 
     Returns
     -------
-    dict
-        The content of run.json; ``status`` is ``finished`` or ``blown up``.
+    list of dict
+        The content of each run.json; ``status`` is ``finished`` or ``blown up``, ``wall_s`` and
+        ``ns_per_day`` are of the run by the clock, ``ns_per_day_together`` of all ``runs_together``.
 
     Raises
     ------
     InputError
         See `BeadSystem.from_frame` and `Engine`.
     Interrupted
-        SIGTERM or SIGINT came; the checkpoint has been written.
+        SIGTERM or SIGINT came; the checkpoints have been written.
     """
-    if not 0 < velocity_seed < 2**31:
-        raise InputError("simulation", "velocity_seed", velocity_seed, "1 to 2147483647")
-    system = BeadSystem.from_frame(positions_A, cell_A, topology)
-    key = config_hash(
-        {
-            "spec": repr(spec),
-            "seed": velocity_seed,
-            "system": _digest(system.positions_A, system.cell_A, system.bead_types, system.type_masses_g_mol),
-            "from": dict(provenance),
-        }
-    )
-    run = _Run(interaction, system, spec, velocity_seed, CheckpointFolder(checkpoint_dir, key), identity)
+    runs = [_Run(plan, topology, spec) for plan in plans]
     try:
-        with _signals(run):
-            run.go()
-        facts = {"velocity_seed": velocity_seed, "threads": threads, "device": device}
-        return run.leave(Path(out_dir), {**identity, **facts}, provenance)
+        if isinstance(interaction, Sequence):
+            for model, run in zip(interaction, runs, strict=True):
+                _go_alone(model, run)
+            companies = [[run] for run in runs]
+        else:
+            _go_together(interaction, runs)
+            companies = [runs] * len(runs)
     finally:
+        for run in runs:
+            run.close()
+    records = []
+    for run, company in zip(runs, companies, strict=True):
+        # The last one to end was there all the time.
+        clock_s = max(other.wall_s for other in company)
+        facts = {
+            "threads": threads,
+            "device": device,
+            "runs_together": len(company),
+            "ns_per_day_together": ns_per_day(sum(other.step for other in company), spec.timestep_fs, clock_s),
+        }
+        records.append(run.leave(facts))
+    for run in runs:
+        run.checkpoint.clear()
+    return records
+
+
+def _go_alone(interaction: Potential | MliapModel, run: _Run) -> None:
+    if run.end is None:
+        run.open(interaction)
+        with _signals(run.interrupt), _progress([run]) as bar:
+            run.go(bar)
         run.close()
+
+
+def _go_together(potential: JointPotential, runs: Sequence[_Run]) -> None:
+    """Run what has not ended yet; raise what one of them failed with when all have stopped."""
+    lockstep = Lockstep(potential, len(runs))
+    going = {number: run for number, run in enumerate(runs) if run.end is None}
+    for number, run in going.items():
+        run.open(lockstep.potentials[number])
+    received: list[int] = []
+
+    def hand_on_signal() -> None:
+        # Here every run waits for forces; at other times one of them is within LAMMPS.
+        for run in going.values() if received else ():
+            run.interrupt(received[0])
+
+    def go(run: _Run) -> None:
+        try:
+            run.go(bar)
+        except Exception as error:
+            log.error("%s: failed at step %d: %r", run.name, run.step, error)
+            raise
+
+    with _signals(received.append), _progress(runs) as bar:
+        failures = lockstep.run({number: partial(go, run) for number, run in going.items()}, hand_on_signal)
+    # A fault tells more than that the others were told to stop.
+    for error in sorted(failures.values(), key=lambda error: isinstance(error, Interrupted)):
+        raise error
 
 
 def _digest(*arrays: np.ndarray) -> str:
@@ -125,16 +215,16 @@ def _digest(*arrays: np.ndarray) -> str:
 
 
 @contextmanager
-def _signals(run: _Run) -> Iterator[None]:
+def _signals(request: Callable[[int], object]) -> Iterator[None]:
     """Turn SIGTERM and SIGINT into a request to stop (in the main thread; elsewhere Python allows none)."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def request(number: int, _frame: FrameType | None) -> None:
-        run.interrupt(number)
+    def handle(number: int, _frame: FrameType | None) -> None:
+        request(number)
 
-    before = {number: signal.signal(number, request) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
@@ -142,33 +232,60 @@ def _signals(run: _Run) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-class _Run:
-    """The course of one simulation."""
+@contextmanager
+def _progress(runs: Sequence[_Run]) -> Iterator[Progress]:
+    """Progress over the steps of all runs, those done before included."""
+    label = runs[0].name or "simulation"
+    if len(runs) > 1:
+        label += f" and {len(runs) - 1} more"
+    bar = Progress(sum(run.spec.total_steps for run in runs), label, "steps")
+    try:
+        bar.update(sum(run.step for run in runs))
+        yield bar
+    finally:
+        bar.close()
 
-    def __init__(
-        self,
-        interaction: Potential | MliapModel,
-        system: BeadSystem,
-        spec: SimulationSpec,
-        velocity_seed: int,
-        checkpoint: CheckpointFolder,
-        identity: Mapping[str, Any],
-    ) -> None:
-        self.system, self.spec, self.checkpoint = system, spec, checkpoint
-        self.velocity_seed = velocity_seed
-        self.name = " ".join(str(identity[k]) for k in ("variant", "member", "replica") if k in identity)
-        state, self.rows = checkpoint.open()
-        self.resumed = state is not None
-        self.wall_s = state.wall_s if state else 0.0
-        self.step = state.step if state else 0
-        self.reason = ""
+
+class _Run:
+    """The course of one simulation; ``end`` says how it ended, None before."""
+
+    def __init__(self, plan: RunPlan, topology: BeadTopology, spec: SimulationSpec) -> None:
+        if not 0 < plan.velocity_seed < 2**31:
+            raise InputError("simulation", "velocity_seed", plan.velocity_seed, "1 to 2147483647")
+        self.plan, self.spec = plan, spec
+        self.system = system = BeadSystem.from_frame(plan.positions_A, plan.cell_A, topology)
+        key = config_hash(
+            {
+                "spec": repr(spec),
+                "seed": plan.velocity_seed,
+                "system": _digest(system.positions_A, system.cell_A, system.bead_types, system.type_masses_g_mol),
+                "from": dict(plan.provenance),
+            }
+        )
+        self.checkpoint = CheckpointFolder(plan.checkpoint_dir, key)
+        self.name = " ".join(str(plan.identity[k]) for k in ("variant", "member", "replica") if k in plan.identity)
+        self._state, self.rows = self.checkpoint.open()
+        self.end = self._state.end if self._state else None
+        self.wall_s = self._state.wall_s if self._state else 0.0
+        self.step = self._state.step if self._state else 0
         self.signal = 0
-        self._engine = Engine(interaction, system, spec, checkpoint.restart_path(state) if state else None)
+        self._lammps: Engine | None = None
         self._frame_steps = spec.steps(spec.frame_every_ps)
         self._thermo_steps = spec.steps(spec.thermo_every_ps)
         limit_A = spec.limits.min_distance_A
         self._close_pairs = NeighbourList(limit_A, _OVERLAP_SKIN_A) if limit_A > 0 else None
         self._last = (system.positions_A, np.zeros_like(system.positions_A))
+
+    def open(self, interaction: Potential | MliapModel) -> None:
+        """Start LAMMPS, where the run begins or goes on."""
+        restart = self.checkpoint.restart_path(self._state) if self._state else None
+        self._lammps = Engine(interaction, self.system, self.spec, restart)
+
+    @property
+    def _engine(self) -> Engine:
+        if self._lammps is None:
+            raise RuntimeError(f"{self.name}: LAMMPS is not open")
+        return self._lammps
 
     def interrupt(self, number: int) -> None:
         """Stop behind the current step, with a checkpoint."""
@@ -176,22 +293,26 @@ class _Run:
         self._engine.stop()
 
     def close(self) -> None:
-        """Free LAMMPS."""
-        self._engine.close()
+        """Free LAMMPS, if it is open."""
+        if self._lammps is not None:
+            self._lammps.close()
+        self._lammps = None
 
-    def go(self) -> None:
+    def go(self, bar: Progress) -> None:
         """Run to the end, to a blow-up, or to a signal."""
+        reason = ""
         try:
-            if self.resumed:
+            if self._state is not None:
                 log.info("%s: going on from step %d", self.name, self.step)
                 self._engine.integrate()
                 self._engine.setup()
             else:
                 self._begin()
-            self._advance()
+            self._advance(bar)
         except Unstable as error:
-            self.reason = str(error)
-            log.warning("%s: blown up at step %d: %s", self.name, self.step, self.reason)
+            reason = str(error)
+            log.warning("%s: blown up at step %d: %s", self.name, self.step, reason)
+        self._finish(reason)
 
     def _begin(self) -> None:
         """Minimise, draw velocities, evaluate step 0."""
@@ -203,35 +324,30 @@ class _Run:
         if self.signal:
             log.error("%s: told to stop before the first step; the next start begins anew", self.name)
             raise Interrupted(128 + self.signal)
-        self._engine.start(self.velocity_seed)
+        self._engine.start(self.plan.velocity_seed)
         self._engine.integrate()
         self._engine.setup()
         self._check()
         self._record()
 
-    def _advance(self) -> None:
+    def _advance(self, bar: Progress) -> None:
         """The steps of both phases, cut where something is to be done."""
         total = self.spec.total_steps
-        bar = Progress(total, self.name or "simulation", "steps")
-        bar.update(self.step)
         started, before = time.perf_counter(), self.wall_s
-        try:
-            while self.step < total:
-                begin, stop = self.step, self._next_stop(self.step)
-                try:
-                    self._engine.run(stop - begin)
-                finally:
-                    self.step = self._engine.step
-                    self.wall_s = before + time.perf_counter() - started
-                    note = f"{self.rows[-1]['temperature_K']:.0f} K" if self.rows else ""
-                    bar.update(self.step - begin, note)
-                if self.step == stop:
-                    self._check()
-                    self._products_of_step()
-                if self.signal and self.step < total:
-                    self._leave_on_signal()
-        finally:
-            bar.close()
+        while self.step < total:
+            begin, stop = self.step, self._next_stop(self.step)
+            try:
+                self._engine.run(stop - begin)
+            finally:
+                self.step = self._engine.step
+                self.wall_s = before + time.perf_counter() - started
+                note = f"{self.rows[-1]['temperature_K']:.0f} K" if self.rows else ""
+                bar.update(self.step - begin, note)
+            if self.step == stop:
+                self._check()
+                self._products_of_step()
+            if self.signal and self.step < total:
+                self._leave_on_signal()
         self.wall_s = before + time.perf_counter() - started
 
     def _next_stop(self, step: int) -> int:
@@ -302,14 +418,14 @@ class _Run:
             pair = bead_names([first[nearest], second[nearest]], self.system)
             raise Unstable(f"{pair} are {lengths[nearest]:.2f} A apart, the limit is {limits.min_distance_A:g} A")
 
-    def leave(self, out_dir: Path, facts: Mapping[str, Any], provenance: Mapping[str, Any]) -> dict[str, Any]:
-        """Write the products, clear the checkpoint, return the record."""
+    def _finish(self, reason: str) -> None:
+        """Leave what the run has come to in the checkpoint folder."""
         positions, velocities = self._engine.positions_A(), self._engine.velocities_A_fs()
         if not (np.isfinite(positions).all() and np.isfinite(velocities).all()):
             positions, velocities = self._last
-        status = "blown up" if self.reason else "finished"
+        status = "blown up" if reason else "finished"
         write_data_file(
-            out_dir / "final.data",
+            self.checkpoint.final,
             positions,
             self.system.cell_A,
             self.system.bead_types,
@@ -318,29 +434,42 @@ class _Run:
             velocities,
             comment=f"step {self.step} ({status})",
         )
-        with whole_file(out_dir / "trajectory.lammpstrj") as partial:
-            if self.checkpoint.trajectory.exists():
-                shutil.copyfile(self.checkpoint.trajectory, partial)
-            else:
-                partial.touch()
-        write_table(out_dir / "thermo.csv", thermo_table(self.rows), provenance)
         versions = {"cgdistill": __version__, "lammps": self._engine.version()}
         versions |= {"python": platform.python_version(), "numpy": np.__version__}
+        self.end = {"status": status, "reason": reason, "versions": versions}
+        self.checkpoint.save_end(self.step, self.wall_s, self.rows, self.end)
+
+    def leave(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the products of an ended run, return the record."""
+        if self.end is None:
+            raise RuntimeError(f"{self.name} has not ended")
+        out_dir, provenance = Path(self.plan.out_dir), self.plan.provenance
+        for name, source in (
+            ("final.data", self.checkpoint.final),
+            ("trajectory.lammpstrj", self.checkpoint.trajectory),
+        ):
+            with whole_file(out_dir / name) as partial:
+                if source.exists():
+                    shutil.copyfile(source, partial)
+                else:
+                    partial.touch()
+        write_table(out_dir / "thermo.csv", thermo_table(self.rows), provenance)
         record = {
-            "status": status,
-            "reason": self.reason,
+            "status": self.end["status"],
+            "reason": self.end["reason"],
             "step": self.step,
-            **facts,
+            **self.plan.identity,
+            "velocity_seed": self.plan.velocity_seed,
             "n_beads": self.system.n_beads,
             "timestep_fs": self.spec.timestep_fs,
             "n_steps": self.spec.total_steps,
             "equilibration_steps": self.spec.equilibration_steps,
             "wall_s": self.wall_s,
             "ns_per_day": ns_per_day(self.step, self.spec.timestep_fs, self.wall_s),
+            **facts,
             "coupling": self.spec.coupling,
-            "versions": versions,
+            "versions": self.end["versions"],
             "provenance": dict(provenance),
         }
         write_json(out_dir / "run.json", record)
-        self.checkpoint.clear()
         return record

@@ -1,9 +1,9 @@
-"""One training from files to files: frames and targets in, model, history and metrics out."""
+"""Trainings from files to files: frames and targets in, models, histories, metrics and predictions out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,13 @@ from .errors import InputError
 from .frames import PairFrames
 from .metrics import metrics_table
 from .network import BeadModel, NetworkSpec, save_model
-from .predictions import read_predictions
+from .predictions import read_predictions, single_predictions, write_predictions
 from .prior import read_prior
-from .provenance import sha256_of, stamp
+from .provenance import stamp
 from .seeds import derive
 from .split import PARTS, read_split
 from .tables import write_table
-from .training import LossWeights, Trainer, TrainingSpec, predict, state_key
+from .training import LossWeights, Trainer, TrainingSpec, predict, state_key, train
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -41,77 +41,100 @@ def choose_device(wanted: str) -> torch.device:
     return torch.device("cuda" if use_gpu else "cpu")
 
 
-def load_frames(beads: BeadFile, indices: np.ndarray, cutoff_A: float, predictions: str | Path | None) -> PairFrames:
-    """Frames with the target ``F``, and the targets of a teacher where predictions are given.
+@dataclass(frozen=True)
+class TrainingTask:
+    """One model of a job.
+
+    Attributes
+    ----------
+    out_dir: folder of what comes out.
+    seed: of the initial weights and of the order of the frames.
+    predictions: of the teacher; None to train a teacher.
+    checkpoint: file to resume from; one of other settings or other inputs is left alone and overwritten.
+    """
+
+    out_dir: Path
+    seed: int
+    predictions: Path | None = None
+    checkpoint: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """In messages and as member of the predictions: ``<variant>/<member>``."""
+        return f"{self.out_dir.parent.name}/{self.out_dir.name}"
+
+
+def teacher_targets(path: str | Path, beads: BeadFile, indices: np.ndarray) -> dict[str, torch.Tensor]:
+    """Targets ``f``, ``E`` and ``epsilon`` of a teacher for some frames of a bead file.
 
     Raises
     ------
     InputError
         The predictions are not on the frames of the bead file.
     """
-    frames = PairFrames.from_beads(beads, indices, cutoff_A)
-    if predictions is not None:
-        targets = read_predictions(predictions).targets()
-        shape = (len(beads), beads.topology.n_beads, 3)
-        if targets["f"].shape != shape:
-            raise InputError(predictions, "shape of the forces", targets["f"].shape, f"{shape} as in {beads.path}")
-        frames.targets |= {name: torch.as_tensor(values[indices]) for name, values in targets.items()}
-    return frames
+    targets = read_predictions(path).targets()
+    shape = (len(beads), beads.topology.n_beads, 3)
+    if targets["f"].shape != shape:
+        raise InputError(path, "shape of the forces", targets["f"].shape, f"{shape} as in {beads.path}")
+    return {name: torch.as_tensor(values[indices]) for name, values in targets.items()}
 
 
 def _metrics(
-    model: BeadModel, frames: PairFrames, parts: Mapping[str, np.ndarray], batch_size: int, device: torch.device
+    found: Mapping[str, Mapping[str, np.ndarray]],
+    frames: PairFrames,
+    parts: Mapping[str, np.ndarray],
+    type_names: tuple[str, ...],
 ) -> pd.DataFrame:
-    """Errors on every part of the split, for every target that the frames have."""
+    """Errors of the predictions on every part of the split, for every target that the frames have."""
     tables = []
     for part, numbers in parts.items():
-        found = predict(model, frames, numbers, batch_size, device)
         own = {
-            "F": found["forces"],
-            "f": found["forces"],
-            "E": found["epsilon"].sum(axis=1, dtype=np.float64),
-            "epsilon": found["epsilon"],
+            "F": found[part]["forces"],
+            "f": found[part]["forces"],
+            "E": found[part]["epsilon"].sum(axis=1, dtype=np.float64),
+            "epsilon": found[part]["epsilon"],
         }
         targets = {name: values[numbers].numpy().astype(np.float64) for name, values in frames.targets.items()}
-        table = metrics_table(targets, own, frames.bead_types, model.type_names)
+        table = metrics_table(targets, own, frames.bead_types, type_names)
         table.insert(0, "split", part)
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
 
 
-def run_training(
-    out_dir: str | Path,
+def run_trainings(
+    tasks: Sequence[TrainingTask],
     beads_path: str | Path,
     split_path: str | Path,
     prior_path: str | Path,
-    predictions_path: str | Path | None,
     network: Mapping[str, Any],
     training: Mapping[str, Any],
     weights: Mapping[str, float],
-    seed: int,
     device: str = "auto",
-    checkpoint: str | Path | None = None,
+    lockstep: bool | None = None,
 ) -> None:
-    """Train one model and write ``weights.safetensors, network.json, history.csv, metrics.csv``.
+    """Train models that differ in seed and teacher; the pairs of the frames are found once.
+
+    Each leaves ``weights.safetensors, network.json, history.csv, metrics.csv`` and ``test_predictions.h5`` in its
+    folder. They are written when all are trained: a job that is interrupted finds every model in its checkpoint.
 
     Parameters
     ----------
-    predictions_path:
-        Of the teacher; None to train a teacher.
     network, training, weights:
         Fields of `NetworkSpec`, `TrainingSpec` and `LossWeights`.
-    seed:
-        Of the initial weights and of the order of the frames.
-    checkpoint:
-        File to resume from; one of other settings or other inputs is left alone and overwritten.
+    lockstep:
+        All at once (`training.train`); by default on a GPU.
+
+    Raises
+    ------
+    InputError
+        Inputs that do not fit each other, or a cutoff beyond half the cell.
+    FloatingPointError
+        The loss of the named model is not finite.
     """
-    out_dir, chosen = Path(out_dir), choose_device(device)
+    chosen = choose_device(device)
     spec, schedule, loss = NetworkSpec(**network), TrainingSpec(**training), LossWeights(**weights)
     inputs = {"beads": beads_path, "split": split_path, "prior": prior_path}
-    if predictions_path is not None:
-        inputs["predictions"] = predictions_path
     settings = {"network": asdict(spec), "training": asdict(schedule), "weights": asdict(loss)}
-    key = state_key(settings, seed, {role: sha256_of(path) for role, path in inputs.items()})
     with BeadFile(beads_path) as beads:
         split = read_split(split_path, len(beads))
         topology = beads.topology
@@ -120,28 +143,64 @@ def run_training(
             found, expected = f"{spec.cutoff_A:g} A", f"at most {width_A / 2:.3f} A, half the cell of {beads_path}"
             raise InputError("config", "network.cutoff_A", found, expected)
         indices = split.known()
-        frames = load_frames(beads, indices, spec.cutoff_A, predictions_path)
+        targets = [teacher_targets(task.predictions, beads, indices) if task.predictions else {} for task in tasks]
+        frames = PairFrames.from_beads(beads, indices, spec.cutoff_A).with_pairs_on(chosen)
     parts = {name: np.searchsorted(indices, split.part(name)) for name in PARTS}
-    model = BeadModel(spec, read_prior(prior_path, topology.type_names), derive(seed, "weights"))
+    prior = read_prior(prior_path, topology.type_names)
+    trainers, provenances = [], []
+    for task, own in zip(tasks, targets, strict=True):
+        own_inputs = {**inputs, "predictions": task.predictions} if task.predictions else inputs
+        provenance = stamp(settings, own_inputs, seed=task.seed, torch=torch.__version__, device=str(chosen))
+        trainers.append(
+            Trainer(
+                BeadModel(spec, prior, derive(task.seed, "weights")),
+                frames.with_targets(own),
+                parts["train"],
+                parts["valid"],
+                loss,
+                schedule,
+                derive(task.seed, "order"),
+                chosen,
+                task.checkpoint,
+                state_key(settings, task.seed, provenance["inputs"]),
+                task.name,
+            )
+        )
+        provenances.append(provenance)
     log.info(
-        "%d parameters, %d training frames of %d beads, %s, loss weights %s",
-        model.n_parameters,
+        "%s: %d parameters, %d training frames of %d beads, %s, loss weights %s",
+        ", ".join(task.name for task in tasks),
+        trainers[0].model.n_parameters,
         len(parts["train"]),
         topology.n_beads,
         chosen,
         loss.active(),
     )
-    trainer = Trainer(
-        model, frames, parts["train"], parts["valid"], loss, schedule, derive(seed, "order"), chosen, checkpoint, key
-    )
-    history = trainer.run()
-    metrics = _metrics(model, frames, parts, schedule.evaluation_batch_size, chosen)
+    train(trainers, chosen.type == "cuda" if lockstep is None else lockstep)
+    for task, trainer, provenance in zip(tasks, trainers, provenances, strict=True):
+        _write_products(task, trainer, parts, settings, provenance)
+    for task in tasks:
+        if task.checkpoint is not None:
+            task.checkpoint.unlink(missing_ok=True)
+
+
+def _write_products(
+    task: TrainingTask,
+    trainer: Trainer,
+    parts: Mapping[str, np.ndarray],
+    settings: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+) -> None:
+    """What one trained model leaves in its folder."""
+    model, frames, batch_size = trainer.model, trainer.frames, trainer.spec.evaluation_batch_size
+    found = {part: predict(model, frames, rows, batch_size, trainer.device) for part, rows in parts.items()}
+    metrics = _metrics(found, frames, parts, model.type_names)
     for row in metrics[(metrics.split == "test") & (metrics.bead_type == "all")].itertuples():
-        log.info("test %s: MAE %.4f, RMSE %.4f %s, R2 %.4f", row.target, row.mae, row.rmse, row.unit, row.r2)
-    provenance = stamp(settings, inputs, seed=seed, torch=torch.__version__, device=str(chosen))
-    facts = {"training": {**settings, "seed": seed, "best_epoch": trainer.best_epoch, "epochs": trainer.epoch}}
-    save_model(out_dir, model.cpu(), {**facts, "provenance": provenance})
-    write_table(out_dir / "history.csv", history, provenance)
-    write_table(out_dir / "metrics.csv", metrics, provenance)
-    if checkpoint is not None:
-        Path(checkpoint).unlink(missing_ok=True)
+        numbers = (row.mae, row.rmse, row.unit, row.r2)
+        log.info("%s, test %s: MAE %.4f, RMSE %.4f %s, R2 %.4f", task.name, row.target, *numbers)
+    facts = {"training": {**settings, "seed": task.seed, "best_epoch": trainer.best_epoch, "epochs": trainer.epoch}}
+    save_model(task.out_dir, model.cpu(), {**facts, "provenance": provenance})
+    write_table(task.out_dir / "history.csv", pd.DataFrame(trainer.history), provenance)
+    write_table(task.out_dir / "metrics.csv", metrics, provenance)
+    test = single_predictions(task.name, found["test"]["forces"], found["test"]["epsilon"], frames.bead_types)
+    write_predictions(task.out_dir / "test_predictions.h5", test, provenance)

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from .grids import Grid
-from .pairs import Frame, make_frame
+from .pairs import Frame
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,11 @@ class Accumulator(ABC):
     ----------
     type_names, bead_types: names of the types, and (n_beads,) index of the type of each bead.
     grid: bins of the curves.
-    cutoff_A: distance up to which a frame must list its pairs.
     n_frames: frames accumulated so far.
     """
 
     metric: ClassVar[str]
     value_unit: ClassVar[str]
-    cutoff_A: float
 
     def __init__(self, type_names: Sequence[str], bead_types: np.ndarray, grid: Grid) -> None:
         self.type_names = tuple(type_names)
@@ -71,7 +69,7 @@ class Accumulator(ABC):
         cells_A: (n_frames, 3, 3) rows are the cell vectors.
         """
         for positions, cell in zip(positions_A, cells_A, strict=True):
-            self.accumulate(self.measure(make_frame(positions, cell, self.cutoff_A)))
+            self.accumulate(self.measure(Frame.of(positions, cell)))
 
     @property
     def total(self) -> np.ndarray:

@@ -25,7 +25,7 @@ import numpy as np
 from .accumulate import Accumulator, Curve
 from .grids import Grid
 from .kernels import angle_histogram
-from .pairs import Frame
+from .pairs import Frame, near
 
 
 class ADF(Accumulator):
@@ -56,28 +56,27 @@ class ADF(Accumulator):
             raise ValueError("the angles of an ADF go from 0 to 180 degrees")
         self.triplets = np.asarray(triplets, dtype=np.int64).reshape(-1, 3)
         self.r_max_A = np.sort(np.asarray(r_max_A, dtype=np.float64))
-        self.cutoff_A = float(self.r_max_A[-1])
+        self._cosines = np.cos(np.radians(grid.edges))
 
     def measure(self, frame: Frame) -> np.ndarray:
         """(n_triplets, n_r_max, n_bins) angles of one frame."""
-        pairs = frame.pairs
+        pairs = near(frame, float(self.r_max_A[-1]))
         shells = angle_histogram(
             pairs.first,
             pairs.second,
             pairs.distances_A,
             pairs.vectors_A,
             self.bead_types,
+            len(self.type_names),
             self.triplets,
             self.r_max_A,
-            self.grid.width,
-            self.grid.n_bins,
+            self._cosines,
         )
         return shells.cumsum(axis=1)  # a radius holds all angles of the smaller ones
 
     def curves(self) -> list[Curve]:
         """Average P(theta) of each triplet and radius."""
-        edges = np.cos(np.radians(self.grid.edges))
-        weighted = self.total / (edges[:-1] - edges[1:])
+        weighted = self.total / (self._cosines[:-1] - self._cosines[1:])
         areas = weighted.sum(axis=-1, keepdims=True) * self.grid.width
         densities = np.divide(weighted, areas, out=np.zeros_like(weighted), where=areas > 0)
         return [

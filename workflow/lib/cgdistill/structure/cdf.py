@@ -22,39 +22,35 @@ import numpy as np
 from .accumulate import Accumulator, Curve
 from .grids import Grid
 from .kernels import tree_lengths
-from .pairs import Frame, Pairs, find_pairs
+from .pairs import Frame, find_pairs
 
-#: First cutoff when no pairs are at hand, and the factor by which a cutoff that leaves parts grows, A.
-_FIRST_CUTOFF_A = 8.0
+#: Beads of a random distribution that have no neighbour within the first cutoff, and the factor by which a cutoff that
+#: leaves the beads in parts grows.
+_LONELY = 0.3
 _GROWTH = 1.5
 
 
-def merge_distances_A(positions_A: np.ndarray, cell_A: np.ndarray, pairs: Pairs | None = None) -> np.ndarray:
+def merge_distances_A(frame: Frame) -> np.ndarray:
     """Single-linkage merge distances of the beads of one frame, A.
 
     The pairs below a cutoff that connects all beads contain the tree; the cutoff grows until they do.
-
-    Parameters
-    ----------
-    positions_A: (n_beads, 3), wrapped or not.
-    cell_A: (3, 3) rows are the cell vectors.
-    pairs: pairs of these beads to try first.
 
     Returns
     -------
     (n_beads - 1,) ascending.
     """
-    n_beads = len(positions_A)
+    n_beads = frame.n_beads
     if n_beads < 2:
         return np.zeros(0)
-    if pairs is None:
-        pairs = find_pairs(positions_A, cell_A, _FIRST_CUTOFF_A)
+    sphere_A3 = frame.volume_A3 / n_beads * np.log(n_beads / _LONELY)
+    cutoff_A = float((sphere_A3 / (4.0 / 3.0 * np.pi)) ** (1.0 / 3.0))
     while True:
+        pairs = find_pairs(frame, cutoff_A)
         order = np.argsort(pairs.distances_A)
         lengths = tree_lengths(order, pairs.first, pairs.second, pairs.distances_A, n_beads)
         if len(lengths) == n_beads - 1:
             return lengths
-        pairs = find_pairs(positions_A, cell_A, pairs.cutoff_A * _GROWTH)
+        cutoff_A *= _GROWTH
 
 
 class CDF(Accumulator):
@@ -65,27 +61,13 @@ class CDF(Accumulator):
 
     def __init__(self, type_names: Sequence[str], bead_types: np.ndarray, grid: Grid) -> None:
         super().__init__(type_names, bead_types, grid)
-        self.cutoff_A = _FIRST_CUTOFF_A
         self._members = [np.flatnonzero(self.bead_types == t) for t in range(len(self.type_names))]
-        self._local = np.empty(len(self.bead_types), dtype=np.int64)
-        for members in self._members:
-            self._local[members] = np.arange(len(members))
 
     def measure(self, frame: Frame) -> np.ndarray:
         """(n_types, n_bins) merge distances of one frame."""
         counts = np.zeros((len(self.type_names), self.grid.n_bins), dtype=np.int64)
-        first_types = self.bead_types[frame.pairs.first]
-        alike = np.where(first_types == self.bead_types[frame.pairs.second], first_types, -1)
         for index, members in enumerate(self._members):
-            chosen = np.flatnonzero(alike == index)
-            pairs = Pairs(
-                cutoff_A=frame.pairs.cutoff_A,
-                first=self._local[frame.pairs.first[chosen]],
-                second=self._local[frame.pairs.second[chosen]],
-                distances_A=frame.pairs.distances_A[chosen],
-                vectors_A=np.zeros((0, 3)),
-            )
-            lengths = merge_distances_A(frame.positions_A[members], frame.cell_A, pairs)
+            lengths = merge_distances_A(frame.part(members))
             bins = np.floor((lengths - self.grid.start) / self.grid.width).astype(np.int64)
             inside = bins[(bins >= 0) & (bins < self.grid.n_bins)]
             counts[index] = np.bincount(inside, minlength=self.grid.n_bins)

@@ -25,7 +25,7 @@ from ..provenance import whole_file
 from .accumulate import Accumulator
 from .adf import ADF
 from .cdf import CDF
-from .pairs import make_frame
+from .pairs import Frame
 from .rdf import RDF
 from .spec import METRICS, StructureSpec, check_grids
 
@@ -97,11 +97,10 @@ def compute_curves(
     """
     bead_types = np.asarray(bead_types, dtype=np.int64)
     accumulators = _accumulators(type_names, bead_types, spec, metrics)
-    cutoff_A = max((a.cutoff_A for a in accumulators if a.metric != "cdf"), default=accumulators[-1].cutoff_A)
 
-    def measure(frame: Chunk) -> list[np.ndarray]:
-        ready = make_frame(*frame, cutoff_A)
-        return [accumulator.measure(ready) for accumulator in accumulators]
+    def measure(chunk: Chunk) -> list[np.ndarray]:
+        frame = Frame.of(*chunk)
+        return [accumulator.measure(frame) for accumulator in accumulators]
 
     checked = _checked_frames(frames, type_names, bead_types, spec, source)
     bar = Progress(n_frames, f"structure of {source}", "frames") if n_frames else None

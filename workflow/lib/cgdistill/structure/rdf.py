@@ -20,8 +20,7 @@ import numpy as np
 
 from .accumulate import Accumulator, Curve
 from .grids import Grid
-from .kernels import pair_histogram
-from .pairs import Frame
+from .pairs import Frame, count_distances
 
 
 class RDF(Accumulator):
@@ -35,21 +34,13 @@ class RDF(Accumulator):
 
     def __init__(self, type_names: Sequence[str], bead_types: np.ndarray, grid: Grid) -> None:
         super().__init__(type_names, bead_types, grid)
-        self.cutoff_A = grid.stop
+        if grid.start != 0.0:
+            raise ValueError("the distances of an RDF start at 0")
+        self._members = [np.flatnonzero(self.bead_types == t) for t in range(len(self.type_names))]
 
     def measure(self, frame: Frame) -> np.ndarray:
         """(n_types, n_types, n_bins) pairs of one frame times the volume, A^3; each pair once."""
-        counts = pair_histogram(
-            frame.pairs.first,
-            frame.pairs.second,
-            frame.pairs.distances_A,
-            self.bead_types,
-            len(self.type_names),
-            self.grid.start,
-            self.grid.width,
-            self.grid.n_bins,
-        )
-        return counts * frame.volume_A3
+        return count_distances(frame, self._members, self.grid.width, self.grid.n_bins) * frame.volume_A3
 
     def curves(self) -> list[Curve]:
         """Average g(r) of each pair of types."""

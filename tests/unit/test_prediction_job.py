@@ -1,0 +1,49 @@
+"""Predictions of several teachers from files to files; on unphysical beads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from bead_cases import make_model
+from cgdistill.beads import BeadFile
+from cgdistill.errors import InputError
+from cgdistill.frames import PairFrames
+from cgdistill.network import load_model, save_model
+from cgdistill.prediction_job import N_COMPONENTS, predict_teachers
+from cgdistill.predictions import read_predictions
+from cgdistill.provenance import sha256_of
+from cgdistill.split import Split, write_split
+from cgdistill.tables import read_provenance, read_table
+from cgdistill.training import predict
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Two teachers that differ in their weights."""
+    for seed in (1, 2):
+        save_model(tmp_path / f"seed-{seed}", make_model(seed), {})
+    write_split(tmp_path / "split.json", Split(np.arange(6), np.arange(6, 8), np.array([9, 11])), {})
+    return [tmp_path / "seed-1", tmp_path / "seed-2"]
+
+
+def test_each_teacher_predicts_all_frames_and_is_checked(folders, tmp_path, beads_path):
+    predict_teachers(folders, beads_path, tmp_path / "split.json", 5, 7, "cpu")
+    with BeadFile(beads_path) as beads:
+        frames = PairFrames.from_beads(beads, np.arange(12), 5.0)
+    for folder in folders:
+        written = read_predictions(folder / "predictions.h5")
+        expected = predict(load_model(folder), frames, np.arange(12), 3, "cpu")
+        assert written.members == (folder.name,)
+        np.testing.assert_allclose(written.forces_kcal_mol_A, expected["forces"], rtol=1e-4, atol=1e-4)
+        check = read_table(folder / "gradient_check.csv")
+        assert check.teacher.tolist() == [folder.name]
+        assert check.n_components.tolist() == [N_COMPONENTS]
+        assert check.rms_difference_kcal_mol_A[0] < 1e-4 * check.rms_force_kcal_mol_A[0]
+        inputs = read_provenance(folder / "gradient_check.csv")["inputs"]
+        assert inputs["weights"] == sha256_of(folder / "weights.safetensors")
+
+
+def test_teachers_of_other_cutoffs_are_refused(folders, tmp_path, beads_path):
+    save_model(tmp_path / "seed-3", make_model(3, cutoff_A=4.0), {})
+    with pytest.raises(InputError, match="one cutoff"):
+        predict_teachers([*folders, tmp_path / "seed-3"], beads_path, tmp_path / "split.json", 5, 7, "cpu")
