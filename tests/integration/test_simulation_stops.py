@@ -166,6 +166,9 @@ class Collapse:
     def __init__(self):
         self.inner = LennardJones()
 
+    def forget(self):
+        self.inner.forget()
+
     def evaluate(self, positions_A, cell_A, bead_types):
         first, _, vectors = self.inner.neighbours.pairs(positions_A, cell_A)
         n = len(positions_A)

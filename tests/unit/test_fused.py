@@ -56,8 +56,10 @@ def assert_close(found, expected, dtype):
     assert (found.detach().double() - expected.detach().double()).abs().max() / scale < TOLERANCE[dtype]
 
 
-@pytest.mark.parametrize("dtype", list(TOLERANCE))
-@pytest.mark.parametrize("order", [0, 1, 2])
+# Each combination of the two is compiled by itself, which takes half a minute the first time.
+@pytest.mark.parametrize(
+    ("dtype", "order"), [(torch.float64, 0), (torch.float64, 1), (torch.float64, 2), (torch.float32, 2)]
+)
 @pytest.mark.parametrize("changes", [{}, {"n_sensitivities": 20, "n_features": 32, "n_atom_layers": 3}])
 def test_loss_and_its_gradients_are_those_of_hippynn(dtype, order, changes):
     """Gradients by every weight, the sensitivities' centres and widths among them, through the forces."""

@@ -208,16 +208,19 @@ def test_speed_of_runs_and_of_jobs_stands_beside_the_paper(data, page):
     table = performance_table(data)
     rows = {row[0]: row[1:] for row in table.rows}
     assert list(table.columns) == [
-        "Model", "Networks", "ns/day of a run", "ns/day of a job", "Runs of a job", "Speed / T4",
+        "Model", "ns/day of a run", "ns/day of a job (runs)", "Speed / T4", "Networks",
     ]  # fmt: skip
-    assert rows["T4"] == ["8", "4.0 ± 0.0", "6.0", "2", "1.00"], "as many networks as the config has teachers"
-    assert rows["T"] == ["1", "30 ± 0", "45", "3", "7.50"]
-    assert performance_settings(data) == "128 beads, time step 4 fs, device cpu, threads: 1"
+    assert rows["T4"] == ["4.00 ± 0.00", "6.00 (2)", "1.00", "8"], "as many networks as the config has teachers"
+    assert rows["T"] == ["30.0 ± 0.0", "45.0 (3)", "7.50", "1"]
+    assert performance_settings(data) == "128 beads, time step 4 fs, device cpu, threads: 1, cutoff 7.5 Å"
     assert paper_table().rows == [
-        ["T", "1", "2.66", "4.93"], ["T8", "8", "0.54", "1.00"], ["S1", "1", "2.66", "4.93"], ["S8", "1", "2.66", "4.93"],
-    ]  # fmt: skip
+        ["T", "2.66", "4.93", "1"],
+        ["T8", "0.54", "1.00", "8"],
+        ["S1", "2.66", "4.93", "1"],
+        ["S8", "2.66", "4.93", "1"],
+    ]
     text = re.sub(r"\s+", " ", page)
-    for words in ("1,000 beads, time step 2 fs, device cpu, threads: 48", "arXiv:2510.26650"):
+    for words in ("1,000 beads, time step 2 fs, device cpu, threads: 48, cutoff 12 Å", "arXiv:2510.26650"):
         assert words in text
 
 
@@ -242,7 +245,7 @@ def test_what_differs_from_the_paper_is_said(data, page):
 
 def test_settings_that_differ_between_models_get_columns(data):
     """Simulations of T were run on another machine, one of them before the threads were written down."""
-    performance = data.performance.astype({"threads": float}).copy()
+    performance = data.performance.astype({"threads": float})
     teachers = performance["variant"] == "T"
     performance.loc[teachers, ["device", "threads"]] = ["cuda", 4.0]
     performance.loc[performance.index[teachers][0], "threads"] = np.nan
@@ -250,21 +253,21 @@ def test_settings_that_differ_between_models_get_columns(data):
     table = performance_table(other)
     assert list(table.columns[-2:]) == ["Device", "Threads"]
     assert [row[-2:] for row in table.rows[:2]] == [["cuda", "4"], ["cpu", "1"]]
-    assert performance_settings(other) == "128 beads, time step 4 fs"
+    assert performance_settings(other) == "128 beads, time step 4 fs, cutoff 7.5 Å"
     assert "device cpu or cuda instead of cpu" in unlike_paper(other)
 
 
 def test_jobs_count_once_and_small_ones_not_at_all(data):
     """Three runs of T in a job of two and a job of one; records from before jobs were shared tell nothing of them."""
-    performance = data.performance.copy()
+    performance = data.performance.astype({"ns_per_day_together": float})
     teachers = performance.index[performance["variant"] == "T"]
     performance.loc[teachers, "runs_together"] = [2, 2, 1]
     performance.loc[teachers, "ns_per_day_together"] = [50.0, 50.0, 33.0]
     row = performance_table(replace(data, performance=performance)).rows[0]
-    assert row[3:6] == ["50", "2", f"{50 / 6:.2f}"]
-    performance[["runs_together", "ns_per_day_together"]] = np.nan
-    row = performance_table(replace(data, performance=performance)).rows[0]
-    assert row[2:6] == ["30 ± 0", "–", "–", "–"]
+    assert row[2:4] == ["50.0 (2)", f"{50 / 6:.2f}"]
+    silent = performance.assign(runs_together=np.nan, ns_per_day_together=np.nan)
+    row = performance_table(replace(data, performance=silent)).rows[0]
+    assert row[1:4] == ["30.0 ± 0.0", "–", "–"]
 
 
 def test_the_page_tells_what_was_run(data, page):

@@ -94,7 +94,7 @@ def test_other_description_of_the_same_lattice(system, expected):
 
 
 def test_metrics_alone_equal_metrics_together(system, expected):
-    """Sharing the pairs of a frame changes nothing."""
+    """Sharing a frame changes nothing."""
     positions, cells, types = system
     for metric in ("rdf", "adf", "cdf"):
         alone = compute_curves([(positions, cells)], NAMES, types, SPEC, metrics=[metric])

@@ -211,6 +211,9 @@ class Engine:
 
     def setup(self) -> None:
         """Wrap positions and evaluate forces anew (to be done behind `start` and at each checkpoint)."""
+        if self._callback is not None:
+            # What comes next must not depend on what came before: a run that goes on from here knows nothing of it.
+            self._callback.potential.forget()
         self._guarded("run 0 post no")
 
     def run(self, n_steps: int) -> None:

@@ -48,6 +48,10 @@ class SeparatePotentials:
         """Names of the bead types, in the order of their index."""
         return tuple(self._potentials[0].type_names)
 
+    def forget(self, number: int) -> None:
+        """Keep nothing of earlier evaluations of a system."""
+        self._potentials[number].forget()
+
     def evaluate_all(self, configurations: Mapping[int, tuple[np.ndarray, np.ndarray]]) -> dict[int, Evaluation]:
         """Evaluate the systems of the given numbers: positions (n_beads, 3) and cell (3, 3) each, A."""
         return {
@@ -150,6 +154,10 @@ class _Proxy:
     def type_names(self) -> tuple[str, ...]:
         """Names of the bead types, in the order of their index."""
         return tuple(self._lockstep.joint.type_names)
+
+    def forget(self) -> None:
+        """Keep nothing of earlier evaluations."""
+        self._lockstep.joint.forget(self._number)
 
     def evaluate(self, positions_A: np.ndarray, cell_A: np.ndarray, bead_types: np.ndarray) -> Evaluation:
         """Wait for the joint evaluation; ``positions_A`` and ``cell_A`` must stay as they are until then."""

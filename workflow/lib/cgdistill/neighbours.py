@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import vesin
-from numba import njit, prange
+from numba import get_num_threads, njit, prange
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,9 @@ class NeighbourList:
         #: How often the list was built.
         self.n_builds = 0
         self._types = None if bead_types is None else np.ascontiguousarray(bead_types, dtype=np.int64)
-        self._vesin: Any = vesin.NeighborList(cutoff=self.cutoff_A + self.skin_A, full_list=True)
+        self._vesin: Any = vesin.NeighborList(
+            cutoff=self.cutoff_A + self.skin_A, full_list=True, n_threads=get_num_threads()
+        )
         self._positions = np.empty((0, 3))
         self._cell = np.empty((3, 3))
         self._list: Candidates | None = None
@@ -76,10 +78,16 @@ class NeighbourList:
         """All pairs of the list, for loops that test the distance themselves; do not change the arrays."""
         positions = np.ascontiguousarray(positions_A, dtype=np.float64)
         cell = np.ascontiguousarray(cell_A, dtype=np.float64)
-        if self._list is None or not self._is_valid(positions, cell):
+        if self._list is None or not self.is_valid(positions, cell):
             self._list = None  # frees the old list before the new one is built
             self._list = self._build(positions, cell)
         return self._list
+
+    def forget(self, bead_types: np.ndarray | None = None) -> None:
+        """Build anew at the next call, for beads of these types from now on (None: as before)."""
+        self._list = None
+        if bead_types is not None:
+            self._types = np.ascontiguousarray(bead_types, dtype=np.int64)
 
     def pairs(self, positions_A: np.ndarray, cell_A: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Directed pairs within the cutoff: each pair of beads in both directions, each image of its own.
@@ -116,8 +124,9 @@ class NeighbourList:
         )
         return first[:n], second[:n], vectors[:n]
 
-    def _is_valid(self, positions: np.ndarray, cell: np.ndarray) -> bool:
-        if positions.shape != self._positions.shape or not np.array_equal(cell, self._cell):
+    def is_valid(self, positions: np.ndarray, cell: np.ndarray) -> bool:
+        """Whether the list that is kept serves this configuration (positions (n_beads, 3), cell (3, 3), A)."""
+        if self._list is None or positions.shape != self._positions.shape or not np.array_equal(cell, self._cell):
             return False
         return bool(_largest_move(positions, self._positions) <= (0.5 * self.skin_A) ** 2)
 
@@ -136,6 +145,22 @@ class NeighbourList:
         self._positions, self._cell = positions.copy(), cell.copy()
         self.n_builds += 1
         return Candidates(starts, ends, second, codes, grid @ cell)
+
+
+def spatial_order(positions_A: np.ndarray, cell_A: np.ndarray, edge_A: float) -> np.ndarray:
+    """(n_beads,) indices of the beads along a curve through boxes of about ``edge_A`` (Morton, 1966).
+
+    Neighbours in space come to lie near each other in memory, which large systems need to be as fast as small ones.
+    """
+    fractions = positions_A @ np.linalg.inv(cell_A)
+    fractions -= np.floor(fractions)
+    counts = np.clip(np.linalg.norm(cell_A, axis=1) / edge_A, 1, 1024).astype(np.int64)
+    boxes = np.minimum((fractions * counts).astype(np.int64), counts - 1)
+    code = np.zeros(len(positions_A), dtype=np.int64)
+    for bit in range(10):
+        for axis in range(3):
+            code |= ((boxes[:, axis] >> bit) & 1) << (3 * bit + axis)
+    return np.argsort(code, kind="stable")
 
 
 @njit(cache=True, fastmath={"nsz"})  # type: ignore[untyped-decorator]

@@ -20,13 +20,16 @@ from .dense import Dense
 from .environment import N_COMPONENTS
 from .errors import InputError
 from .fused import use_fused
-from .neighbours import Candidates, NeighbourList
+from .neighbours import Candidates, NeighbourList, spatial_order
 from .network import BeadModel
 from .potential import Evaluation
 from .prior import RepulsivePrior
 
 #: Beads that are evaluated in one go on a CPU: their sums of some kB each should fit into the caches.
 TILE_BEADS = 1024
+
+#: Edge of the boxes by which beads are put in order, A: some tens of neighbours in each.
+_BOX_A = 8.0
 
 
 class NetworkPotential:
@@ -75,6 +78,10 @@ class NetworkPotential:
     def n_builds(self) -> int:
         """How often the neighbour list was built."""
         return self._joint.n_builds
+
+    def forget(self) -> None:
+        """Let go of the neighbour list; see `potential.Potential`."""
+        self._joint.forget(0)
 
     def evaluate(self, positions_A: np.ndarray, cell_A: np.ndarray, bead_types: np.ndarray) -> Evaluation:
         """Energy, forces, virial and per-bead energies (prior included); see `potential.Potential`."""
@@ -146,6 +153,10 @@ class JointNetworkPotential:
     def n_builds(self) -> int:
         """How often neighbour lists were built, over all systems."""
         return sum(pairs.n_builds for pairs in self._lists)
+
+    def forget(self, number: int) -> None:
+        """Let go of the neighbour list of a system; see `potential.JointPotential`."""
+        self._lists[number].forget()
 
     def evaluate_all(self, configurations: Mapping[int, tuple[np.ndarray, np.ndarray]]) -> dict[int, Evaluation]:
         """Evaluate the systems of the given numbers; see `potential.JointPotential`."""
@@ -334,7 +345,6 @@ class _Tile:
 
     stack: Stack
     runs: list[tuple[int, int, int]]
-    kinds: np.ndarray
 
 
 class _CpuEvaluator(_Evaluator):
@@ -353,6 +363,8 @@ class _CpuEvaluator(_Evaluator):
         self._tiles: dict[tuple[int, ...], list[_Tile]] = {}
         self._kept: dict[str, np.ndarray] = {}
         n_beads = len(bead_types)
+        self._orders = [np.arange(n_beads) for _ in ensembles]
+        self._types = [bead_types for _ in ensembles]
         self._forces = np.empty((len(ensembles), md_kernels.N_SLICES, n_beads, 3))
         self._virial = np.empty((len(ensembles), n_beads, 6))
         self._energies = np.empty((len(ensembles), n_beads))
@@ -389,9 +401,9 @@ class _CpuEvaluator(_Evaluator):
                     room -= end - begin
                     begin = end
                     if room == 0:
-                        tiles.append(self._tile(stack, runs))
+                        tiles.append(_Tile(stack, runs))
                         runs, room = [], TILE_BEADS
-            return tiles + ([self._tile(stack, runs)] if runs else [])
+            return tiles + ([_Tile(stack, runs)] if runs else [])
         per_network = len(stack.systems[0]) * n_beads
         step = max(TILE_BEADS // per_network, 1) if per_network else 1
         for begin in range(0, len(stack.systems), step):
@@ -399,32 +411,43 @@ class _CpuEvaluator(_Evaluator):
             if len(part.systems) == 1:
                 tiles += self._cut(part)
             else:
-                tiles.append(self._tile(part, [(system, 0, n_beads) for systems in part.systems for system in systems]))
+                tiles.append(_Tile(part, [(system, 0, n_beads) for systems in part.systems for system in systems]))
         return tiles
-
-    def _tile(self, stack: Stack, runs: list[tuple[int, int, int]]) -> _Tile:
-        kinds = np.concatenate([self.types[begin:end] for _, begin, end in runs])
-        n = stack.n_networks
-        return _Tile(stack, runs, np.tile(kinds, (n, 1)) if stack.shared else kinds.reshape(n, -1))
 
     def evaluate(
         self, positions: Mapping[int, np.ndarray], cells: Mapping[int, np.ndarray], lists: Sequence[NeighbourList]
     ) -> dict[int, Evaluation]:
         numbers = tuple(positions)
-        found = {number: lists[number].candidates(positions[number], cells[number]) for number in numbers}
+        ordered = {
+            number: self._in_order(number, positions[number], cells[number], lists[number]) for number in numbers
+        }
+        found = {number: lists[number].candidates(ordered[number], cells[number]) for number in numbers}
         for number in numbers:
             self._forces[number] = 0.0
             self._virial[number] = 0.0
             self._energies[number] = 0.0
         seen: set[tuple[int, int]] = set()
         for tile in self._plan(numbers):
-            self._evaluate_tile(tile, positions, found, seen)
+            self._evaluate_tile(tile, ordered, found, seen)
         results = {}
         for number in numbers:
-            energies = self._energies[number].copy()
+            order = self._orders[number]
+            forces, energies = np.empty((len(order), 3)), np.empty(len(order))
+            forces[order] = self._forces[number].sum(axis=0)
+            energies[order] = self._energies[number]
             virial = self._virial[number].sum(axis=0)
-            results[number] = Evaluation(float(energies.sum()), self._forces[number].sum(axis=0), virial, energies)
+            results[number] = Evaluation(float(energies.sum()), forces, virial, energies)
         return results
+
+    def _in_order(self, number: int, positions: np.ndarray, cell: np.ndarray, pairs: NeighbourList) -> np.ndarray:
+        """Positions in the order in which a system is worked on; a new order with each new neighbour list."""
+        ordered = positions[self._orders[number]]
+        if not pairs.is_valid(ordered, np.asarray(cell)):
+            order = self._orders[number] = spatial_order(positions, np.asarray(cell), _BOX_A)
+            self._types[number] = self.types[order]
+            pairs.forget(self._types[number])
+            ordered = positions[order]
+        return ordered
 
     def _evaluate_tile(
         self,
@@ -472,7 +495,9 @@ class _CpuEvaluator(_Evaluator):
         bead_energies = self._array("energies", stack.n_networks, per_network)
         constants = self.lanes, environment_cpu.COMPONENTS[stack.n_components]
         md_kernels.features(records, row_starts, row_ends, stack.a, stack.sigma, stack.weights, x, *constants)
-        md_kernels.layers(x, tile.kinds, *stack.layers, bead_energies, *constants)
+        kinds = np.concatenate([self._types[system][begin:end] for system, begin, end in tile.runs])
+        kinds = np.tile(kinds, (stack.n_networks, 1)) if stack.shared else kinds.reshape(stack.n_networks, -1)
+        md_kernels.layers(x, kinds, *stack.layers, bead_energies, *constants)
         energies = bead_energies.sum(axis=0) if stack.shared else bead_energies.reshape(-1)
         bead = 0
         for system, begin, end in tile.runs:
@@ -494,7 +519,7 @@ class _CpuEvaluator(_Evaluator):
                 stack.weights.shape[2],
                 x,
                 stack.weight,
-                self.types,
+                self._types[system],
                 *prior,
                 self._forces[system],
                 self._virial[system],

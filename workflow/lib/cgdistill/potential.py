@@ -47,6 +47,10 @@ class Potential(Protocol):
         """Names of the bead types, in the order of their index."""
         ...
 
+    def forget(self) -> None:
+        """Keep nothing of earlier evaluations: the next one depends on its arguments alone, to the last bit."""
+        ...
+
     def evaluate(self, positions_A: np.ndarray, cell_A: np.ndarray, bead_types: np.ndarray) -> Evaluation:
         """Evaluate one configuration.
 
@@ -73,6 +77,10 @@ class JointPotential(Protocol):
     @property
     def type_names(self) -> tuple[str, ...]:
         """Names of the bead types, in the order of their index."""
+        ...
+
+    def forget(self, number: int) -> None:
+        """Keep nothing of earlier evaluations of a system: the next one depends on its arguments alone."""
         ...
 
     def evaluate_all(self, configurations: Mapping[int, tuple[np.ndarray, np.ndarray]]) -> dict[int, Evaluation]:

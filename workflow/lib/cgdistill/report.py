@@ -143,7 +143,7 @@ def render(data: ReportData) -> str:
         performance_settings=performance_settings(data),
         paper=OLOWOOKERE_2025,
         paper_table=paper_table(),
-        paper_settings=_in_words({name: [getattr(OLOWOOKERE_2025, name)] for name in _SETTINGS}),
+        paper_settings=paper_settings(),
         unlike_paper=unlike_paper(data),
         training_table=training_table(data),
         runs_table=runs_table(data),
@@ -244,16 +244,21 @@ def _settings_of(table: pd.DataFrame) -> dict[str, list[Any]]:
     return {name: sorted(table[name].dropna().unique().tolist()) for name in _SETTINGS}
 
 
-def _in_words(settings: Mapping[str, Sequence[Any]]) -> str:
-    """Those settings that have one value."""
-    return ", ".join(
-        _SETTINGS[name][1].format(_setting(values[0])) for name, values in settings.items() if len(values) == 1
-    )
+def _in_words(settings: Mapping[str, Sequence[Any]], network: Mapping[str, Any]) -> str:
+    """Those settings that have one value, and the cutoff of the network."""
+    single = {name: values[0] for name, values in settings.items() if len(values) == 1}
+    words = [_SETTINGS[name][1].format(_setting(value)) for name, value in single.items()]
+    return ", ".join([*words, _NETWORK_WORDS["cutoff_A"].format(_setting(network["cutoff_A"]))])
 
 
 def performance_settings(data: ReportData) -> str:
     """What all simulations have in common of the settings that the table of speeds therefore leaves out."""
-    return _in_words(_settings_of(data.performance))
+    return _in_words(_settings_of(data.performance), data.config["network"])
+
+
+def paper_settings() -> str:
+    """The same for the simulations of the paper."""
+    return _in_words({name: [getattr(OLOWOOKERE_2025, name)] for name in _SETTINGS}, OLOWOOKERE_2025.network)
 
 
 def _together(table: pd.DataFrame) -> pd.DataFrame:
@@ -284,16 +289,15 @@ def performance_table(data: ReportData) -> Table:
         ratio = together[model.name] / together[reference] if reference in together else math.nan
         rows.append([
             model.label,
-            str(len(data.config["teachers"]["seeds"]) if model.family == "T8" else 1),
             _spread(own["ns_per_day"]),
-            _spread(jobs["ns_per_day_together"]),
-            _cell(float(jobs["runs_together"].max())),
+            f"{_spread(jobs['ns_per_day_together'])} ({jobs['runs_together'].iloc[0]:.0f})" if len(jobs) else "–",
             f"{ratio:.2f}" if math.isfinite(ratio) else "–",
+            str(len(data.config["teachers"]["seeds"]) if model.family == "T8" else 1),
             *(", ".join(map(_setting, values)) or "–"
               for name, values in _settings_of(own).items() if name in differing),
         ])  # fmt: skip
         swatches.append(data.palette.colour(model.name))
-    heads = ["Model", "Networks", "ns/day of a run", "ns/day of a job", "Runs of a job", f"Speed / {ensemble}"]
+    heads = ["Model", "ns/day of a run", "ns/day of a job (runs)", f"Speed / {ensemble}", "Networks"]
     return Table([*heads, *(_SETTINGS[name][0] for name in differing)], rows, swatches)
 
 
@@ -301,10 +305,10 @@ def paper_table() -> Table:
     """Speeds of the paper."""
     paper = OLOWOOKERE_2025
     rows = [
-        [family, str(paper.n_networks[family]), f"{speed:.2f}", f"{speed / paper.ns_per_day['T8']:.2f}"]
+        [family, f"{speed:.2f}", f"{speed / paper.ns_per_day['T8']:.2f}", str(paper.n_networks[family])]
         for family, speed in paper.ns_per_day.items()
     ]
-    return Table(["Model", "Networks", "ns/day of a run", "Speed / T8"], rows)
+    return Table(["Model", "ns/day of a run", "Speed / T8", "Networks"], rows)
 
 
 def unlike_paper(data: ReportData) -> list[str]:
