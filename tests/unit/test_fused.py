@@ -121,9 +121,11 @@ def test_no_gradient_is_kept_where_none_is_wanted():
     assert not any(value.requires_grad for value in values)
 
 
-def test_a_network_beyond_reach_goes_through_hippynn_and_says_so(caplog):
-    """Two interaction layers: same interface, one line in the log."""
+def test_a_network_beyond_reach_goes_through_hippynn_and_says_so(caplog, monkeypatch):
+    """Two interaction layers: same interface, one line in the log. hippynn's kernels take 8 s to compile: not here."""
     fused._say_once.cache_clear()
+    asked = []
+    monkeypatch.setattr(fused, "compile_kernels", asked.append)
     model = BeadModel(network_spec(n_interaction_layers=2), PRIOR, 1).double()
     assert "interaction layers" in beyond_reach(model.spec, "cpu")
     batch = make_batch()
@@ -135,6 +137,7 @@ def test_a_network_beyond_reach_goes_through_hippynn_and_says_so(caplog):
     assert [record.message for record in caplog.records] == [
         "evaluating by hippynn's own graph, many times slower: 2 interaction layers, one is needed"
     ]
+    assert asked == [True]
 
 
 def test_unknown_evaluation_is_refused():

@@ -9,9 +9,22 @@ import torch
 from bead_cases import CELLS, PRIOR, configuration, make_model, network_spec
 from cgdistill import network_potential
 from cgdistill.errors import InputError
+from cgdistill.hippynn_kernels import compile_kernels
 from cgdistill.network import BeadModel
 from cgdistill.network_potential import JointNetworkPotential, NetworkPotential
 from cgdistill.prior import RepulsivePrior
+
+
+@pytest.fixture(autouse=True)
+def exact_kernels():
+    """hippynn's compiled kernels leave out sensitivities below 1e-10; another test may have switched them on."""
+    compile_kernels(False)
+
+
+@pytest.fixture(autouse=True)
+def small_boxes(monkeypatch):
+    """Beads are worked on in the order of boxes in space: here in those of systems that are large."""
+    monkeypatch.setattr(network_potential, "_BOX_A", 3.0)
 
 
 def potential(*models, dtype=torch.float64, skin_A=0.5):
@@ -112,6 +125,7 @@ CASES = {
     "box of twice the cutoff": (2, 2, "twice", {}),
     "box a little larger": (2, 2, "larger", {}),
     "bead beside its own images": (2, 2, "tiny", {}),
+    "many boxes": (3, 2, "wide", {}),
 }
 #: With ``cutoff_A`` 5 of `network_spec`.
 MORE_CELLS = {
@@ -119,6 +133,7 @@ MORE_CELLS = {
     "twice": np.diag([10.0, 10.0, 10.0]),
     "larger": np.diag([10.0, 10.0, 10.0]) * (1 + 1e-12),
     "tiny": np.diag([4.6, 5.4, 9.0]),
+    "wide": 2 * CELLS["triclinic"],
 }
 
 
@@ -138,7 +153,7 @@ def strong_model(n_types=2, order=2, seed=1, **changes):
 def system(cell="triclinic", n_types=2, seed=0, side=3):
     """Positions, cell and types; in a box of twice the cutoff with pairs at exactly the cutoff, in both directions."""
     cell_A = MORE_CELLS[cell]
-    positions, _ = configuration(cell_A, seed, 2 if cell == "tiny" else side)
+    positions, _ = configuration(cell_A, seed, {"tiny": 2, "wide": 6}.get(cell, side))
     if cell in ("twice", "larger"):
         corners = np.stack(np.meshgrid(*[[0.0, 5.0]] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
         positions = np.concatenate([corners, corners + np.random.default_rng(seed).uniform(1.7, 3.3, (8, 3))])

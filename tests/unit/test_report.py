@@ -104,6 +104,7 @@ def data(tmp_path_factory):
     results = tmp_path_factory.mktemp("run") / "results"
     config = read_config()
     config["run"] = EVIL
+    config["network"] |= {"n_sensitivities": 8, "cutoff_A": 7.5}
     for metric, width in (("rdf", 0.8), ("cdf", 1.0)):
         config["structure"][metric]["bin_width_A"] = width
     config["structure"]["adf"] |= {"bin_width_deg": 20.0, "triplets": [["Cho", "Cl", "Urea"]]}
@@ -225,7 +226,7 @@ def test_speed_of_runs_and_of_jobs_stands_beside_the_paper(data, page):
 
 
 def test_what_differs_from_the_paper_is_said(data, page):
-    """The default config has the paper's tensor order, layers, features and number of teachers."""
+    """The config has the paper's tensor order, layers, features and number of teachers."""
     assert unlike_paper(data) == [
         "128 instead of 1,000 beads", "time step 4 instead of 2 fs", "threads: 1 instead of 48",
         "sensitivities: 8 instead of 20", "cutoff 7.5 instead of 12 Å",

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from bead_cases import Trap, make_model
+from cgdistill import training
 from cgdistill.beads import BeadFile
 from cgdistill.errors import InputError
 from cgdistill.frames import PairFrames
@@ -352,6 +353,27 @@ def assert_close_history(one, other, rtol=1e-4):
     assert one.columns.equals(other.columns)
     columns = [name for name in one if name != "seconds"]
     np.testing.assert_allclose(one[columns], other[columns], rtol=rtol)
+
+
+def test_trains_as_through_the_graph_of_hippynn(frames, monkeypatch):
+    """Losses of four epochs, 16 steps of Adam, to 1e-5: measured 4e-7, rounding in 32 bits that the steps enlarge."""
+    fused = trainer(frames).run()
+    asked = []
+
+    def through_hippynn(models, batches, differentiable):
+        asked.append(differentiable)
+        return [
+            model.energies_and_forces(
+                batch.species, batch.first, batch.second, batch.vectors_A, differentiable, evaluation="stock"
+            )
+            for model, batch in zip(models, batches, strict=True)
+        ]
+
+    monkeypatch.setattr(training, "_energies_and_forces", through_hippynn)
+    stock = trainer(frames).run()
+    assert asked.count(True) == 16
+    assert fused.train_loss.iloc[-1] < 0.95 * fused.train_loss[0]
+    assert_close_history(fused, stock, rtol=1e-5)
 
 
 def test_lockstep_is_each_alone(frames):

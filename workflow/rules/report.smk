@@ -149,7 +149,7 @@ rule write_report:
         labels=LABELS,
         kinds=KINDS,
         variants=VARIANTS,
-        code=source_digest("report"),
+        code=source_digest("report_data"),
         template=sha256_of(WORKFLOW / "lib/cgdistill/templates/report.html.j2"),
     message:
         "Write the report"

@@ -13,7 +13,7 @@ from numba import njit, prange
 
 from .environment_cpu import RECORD, one_pair, sum_block, write_record
 from .pair_kernels import NEGLIGIBLE
-from .simd import add, div, fma, like, load, mul, softplus_and_sigmoid, splat, sqrt, store
+from .simd import VECTOR_BYTES, add, div, fma, like, load, mul, softplus_and_sigmoid, splat, sqrt, store
 from .simd import total as total_of
 
 _FAST = {"reassoc", "contract", "arcp", "nsz"}
@@ -25,6 +25,15 @@ _parallel: Any = njit(cache=True, fastmath=_FAST, error_model="numpy", parallel=
 N_SLICES = 16
 #: Parts that the beads of a tile are dealt out in where nothing is shared between them.
 _N_PARTS = 64
+
+
+@_serial
+def _aligned(size, like_array):
+    """Empty array of the dtype of another that starts where a vector does: loads across cache lines take twice."""
+    spare = VECTOR_BYTES // like_array.itemsize
+    array = np.empty(size + spare, dtype=like_array.dtype)
+    begin = (-(array.ctypes.data // like_array.itemsize)) % spare
+    return array[begin : begin + size]
 
 
 @_serial
@@ -163,7 +172,7 @@ def _features_of_part(part, records, row_starts, row_ends, a, sigma, weights, x,
     g, w, out = records.reshape(-1), weights.reshape(-1), x.reshape(-1)
     flat_a, flat_sigma = a.reshape(-1), sigma.reshape(-1)
     length = -(-n_beads // _N_PARTS)
-    e = np.empty(n_components * stride, dtype=x.dtype)
+    e = _aligned(n_components * stride, x)
     for bead in range(part * length, min((part + 1) * length, n_beads)):
         own = 0 if shared else bead // per_network
         for kind in range(n_types):
@@ -451,7 +460,7 @@ def _forces_of_part(
     length = -(-(end - begin) // N_SLICES)
     mine = total[part]
     # The last row's vectors may reach beyond it, with zeros.
-    e = np.empty(n_components * stride + n_padded, dtype=dx.dtype)
+    e = _aligned(n_components * stride + n_padded, dx)
     for bead in range(begin + part * length, min(begin + (part + 1) * length, end)):
         local = bead - begin + offset
         own = 0 if shared else local // per_network
@@ -470,17 +479,20 @@ def _forces_of_part(
         for kind in range(n_types):
             row = local * n_types + kind
             at = kind * n_s
+            reach = 0.0
+            for k in range(n_priors):
+                last = (log_E0[k, types[bead], kind] - NEGLIGIBLE) / prior_a[k, types[bead], kind]
+                reach = max(reach, last)
             for pair in range(row_starts[row], row_ends[row]):
                 p = pair * RECORD
                 px, py, pz = one_pair(g, p, e, at, stride, flat_a, flat_sigma, group, n_s, lanes, components)
                 ux, uy, uz = np.float64(g[p]), np.float64(g[p + 1]), np.float64(g[p + 2])
                 distance = 1.0 / np.float64(g[p + 8])
                 gx, gy, gz = scale * np.float64(px), scale * np.float64(py), scale * np.float64(pz)
-                for k in range(n_priors):
-                    steepness = prior_a[k, types[bead], kind]
-                    exponent = log_E0[k, types[bead], kind] - steepness * distance
-                    if exponent > NEGLIGIBLE:
-                        half = 0.5 * share * np.exp(exponent)
+                if distance < reach:
+                    for k in range(n_priors):
+                        steepness = prior_a[k, types[bead], kind]
+                        half = 0.5 * share * np.exp(log_E0[k, types[bead], kind] - steepness * distance)
                         energy += half
                         gx -= steepness * half * ux
                         gy -= steepness * half * uy

@@ -266,8 +266,8 @@ class Stack:
         )
 
 
-def make_stacks(ensembles: Sequence[Sequence[BeadModel]], numbers: Sequence[int], lanes: int) -> list[Stack]:
-    """Stacks that evaluate the systems of the given numbers; sensitivities padded to a multiple of ``lanes``."""
+def make_stacks(ensembles: Sequence[Sequence[BeadModel]], numbers: Sequence[int], dtype: np.dtype) -> list[Stack]:
+    """Stacks that evaluate the systems of the given numbers, their weights of a dtype and padded to whole vectors."""
     by_ensemble: dict[tuple[int, ...], list[int]] = {}
     for number in numbers:
         by_ensemble.setdefault(tuple(id(model) for model in ensembles[number]), []).append(number)
@@ -282,13 +282,15 @@ def make_stacks(ensembles: Sequence[Sequence[BeadModel]], numbers: Sequence[int]
             if len(ensemble) == 1:
                 alone.setdefault((spec, len(systems)), []).append(systems)
             else:
-                stacks.append(_stack(models, lanes, True, [systems], 1.0 / len(ensemble)))
+                stacks.append(_stack(models, dtype, True, [systems], 1.0 / len(ensemble)))
     for groups in alone.values():
-        stacks.append(_stack([ensembles[systems[0]][0] for systems in groups], lanes, False, groups, 1.0))
+        stacks.append(_stack([ensembles[systems[0]][0] for systems in groups], dtype, False, groups, 1.0))
     return stacks
 
 
-def _stack(models: Sequence[BeadModel], lanes: int, shared: bool, systems: list[list[int]], weight: float) -> Stack:
+def _stack(
+    models: Sequence[BeadModel], dtype: np.dtype, shared: bool, systems: list[list[int]], weight: float
+) -> Stack:
     spec = models[0].spec
     with torch.no_grad():
         dense = Dense.of([model.modules_ for model in models], spec.n_sensitivities)
@@ -301,21 +303,21 @@ def _stack(models: Sequence[BeadModel], lanes: int, shared: bool, systems: list[
         a, sigma = (values.reshape(1, -1) if shared else values for values in (dense.a, dense.sigma))
         return Stack(
             n_networks=len(models),
-            a=_padded(a, lanes),
-            sigma=_padded(sigma, lanes),
-            weights=_padded(dense.interaction, lanes),
-            weights_back=_padded(dense.interaction.transpose(2, 3), lanes),
+            a=_padded(a, dtype),
+            sigma=_padded(sigma, dtype),
+            weights=_padded(dense.interaction, dtype),
+            weights_back=_padded(dense.interaction.transpose(2, 3), dtype),
             layers=(
                 spec.n_features,
-                _padded(matrix, lanes),
-                _padded(matrix.transpose(2, 3), lanes),
-                _padded(torch.cat(biases, dim=1), lanes),
-                _padded(dense.self_table, lanes),
-                _padded(dense.skip_table, lanes),
-                _padded(torch.cat(scales, dim=1), lanes),
+                _padded(matrix, dtype),
+                _padded(matrix.transpose(2, 3), dtype),
+                _padded(torch.cat(biases, dim=1), dtype),
+                _padded(dense.self_table, dtype),
+                _padded(dense.skip_table, dtype),
+                _padded(torch.cat(scales, dim=1), dtype),
                 dense.cusp,
-                _padded(dense.energy, lanes),
-                (dense.energy_table + dense.energy_bias).numpy().copy(),
+                _padded(dense.energy, dtype),
+                (dense.energy_table + dense.energy_bias).numpy().astype(dtype),
             ),
             shared=shared,
             systems=systems,
@@ -325,9 +327,11 @@ def _stack(models: Sequence[BeadModel], lanes: int, shared: bool, systems: list[
         )
 
 
-def _padded(values: torch.Tensor, lanes: int) -> np.ndarray:
-    """A copy, the last axis with zeros up to a multiple of ``lanes``."""
-    array: np.ndarray = pad(values.detach(), (0, -values.shape[-1] % lanes)).contiguous().clone().numpy()
+def _padded(values: torch.Tensor, dtype: np.dtype) -> np.ndarray:
+    """A copy of a dtype, the last axis with zeros up to whole vectors."""
+    tail = -values.shape[-1] % simd.lanes(dtype)
+    # Through torch, whose memory starts at a cache line.
+    array: np.ndarray = pad(torch.as_tensor(values.numpy().astype(dtype)), (0, tail)).contiguous().clone().numpy()
     return array
 
 
@@ -375,7 +379,9 @@ class _CpuEvaluator(_Evaluator):
         kept = self._kept.get(name)
         if kept is None or len(kept) < size:
             # Some room to grow: the number of candidates changes a little at each rebuild.
-            kept = self._kept[name] = np.empty(size + size // 16, dtype=dtype or self.dtype)
+            # torch's memory starts at a cache line.
+            room = torch.empty((size + size // 16) * np.dtype(dtype or self.dtype).itemsize, dtype=torch.uint8)
+            kept = self._kept[name] = room.numpy().view(dtype or self.dtype)
         return kept[:size].reshape(shape)
 
     def _plan(self, numbers: tuple[int, ...]) -> list[_Tile]:
@@ -383,7 +389,7 @@ class _CpuEvaluator(_Evaluator):
             # Runs end one after another: plans of the past are of no use.
             self._tiles = {
                 numbers: [
-                    tile for stack in make_stacks(self.ensembles, numbers, self.lanes) for tile in self._cut(stack)
+                    tile for stack in make_stacks(self.ensembles, numbers, self.dtype) for tile in self._cut(stack)
                 ]
             }
         return self._tiles[numbers]
