@@ -21,15 +21,21 @@ log = logging.getLogger("cgdistill")
 
 _FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 #: Thread pools that read the environment when their library is first imported.
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def pin_threads(threads: int) -> None:
-    """Limit every thread pool of this process to ``threads`` (call before torch and numba load)."""
+    """Limit every thread pool of this process to ``threads`` (best before torch and numba load)."""
     for name in _THREAD_VARIABLES:
         os.environ[name] = str(threads)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)
+    if "numba" in sys.modules:
+        # numba takes another number in the environment for an error once its threads are there.
+        numba = sys.modules["numba"]
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    else:
+        os.environ["NUMBA_NUM_THREADS"] = str(threads)
 
 
 @contextmanager
