@@ -56,7 +56,7 @@ def main() -> None:
 
     code, facts = commit(ROOT), machine(arguments.threads, arguments.device)
     load = os.getloadavg()[0]
-    if load > 0.5:
+    if load > 0.7:
         print(f"this machine has other work to do (load {load:.1f}): times will be too long, ratios uncertain")
     measured: dict[str, list[Row]] = {}
     with tempfile.TemporaryDirectory(prefix="cgdistill-bench-") as folder:

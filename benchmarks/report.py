@@ -151,7 +151,7 @@ def table(results: Mapping[str, Any], order: Sequence[str]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
     dates = sorted({f"{case['date']}, commit {case['commit']}" for case in cases.values()})
     busiest = max(case["load"] for case in cases.values())
-    busy = f" The machine had other work to do (load {busiest:.1f})." if busiest > 0.5 else ""
+    busy = f" The machine had other work to do (load {busiest:.1f})." if busiest > 0.7 else ""
     device = "" if facts["device"] == "cpu" else f", {facts['device']}"
     lines = [
         f"{facts['processor']}, {facts['cores']} cores, {facts['threads']} threads used, "
@@ -227,9 +227,10 @@ def draw(results: Mapping[str, Any], order: Sequence[str], stem: Path) -> tuple[
             panel.annotate(
                 "paper, 48 threads",
                 place,
-                (3, -2),
+                (-3, -2),
                 ("data", "axes fraction"),
                 "offset points",
+                ha="right",
                 va="top",
                 fontsize=SMALL,
             )
