@@ -60,6 +60,7 @@ aa-tools: ## say which packages make all-atom data (needed only for aa.source gr
 	@$(BIN)/python -c 'import openmm; print("OpenMM:", openmm.__version__)' 2>/dev/null || echo "OpenMM: missing (make env)"
 
 clean: ## products, logs and benchmarks of CONFIG's run
+	@test -n "$(RUN)" || { echo "no run named in $(CONFIG)"; exit 1; }
 	rm -rf results/$(RUN) logs/$(RUN) benchmarks/$(RUN)
 
 distclean: clean ## also the environment and caches
