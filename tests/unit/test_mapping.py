@@ -191,14 +191,10 @@ def test_choice_of_frames(tmp_path, options, times):
     assert beads.times_ps.tolist() == times
 
 
-def test_no_frame_left_and_small_cells_are_refused(tmp_path, system):
-    cell, _, *files = system
+def test_no_frame_left_is_refused(tmp_path, system):
+    _, _, *files = system
     with pytest.raises(InputError, match="none at or after 99"):
         run(tmp_path / "b.h5", *files, start_ps=99.0)
-    width = perpendicular_widths_A(cell).min()
-    run(tmp_path / "b.h5", *files, min_width_A=width - 0.01)
-    with pytest.raises(InputError, match="cell of frame 0"):
-        run(tmp_path / "b.h5", *files, min_width_A=width + 0.01)
 
 
 def test_widths_of_a_cell():

@@ -129,13 +129,13 @@ def test_root_and_workflow_plan_the_same(root, demo):
 def test_default_config_plans_from_committed_files(demo):
     (counts, _), _ = demo
     assert "build_box" not in counts
-    assert counts["train_teacher"] == 1
+    assert counts["train_teacher"] == 2, "eight teachers, four to a job"
     assert counts["write_report"] == 1
 
 
 def test_one_student_needs_its_teachers_and_no_other_student(root, write_config):
     target = "results/planned-only/structure/S8-aa-kd-bead/summary.csv"
-    counts, messages = plan(root, target, "--configfile", write_config())
+    counts, messages = plan(root, target, "--configfile", write_config(training__models_per_job=8))
     assert counts == {
         "map_trajectory": 1,
         "split_frames": 1,

@@ -156,10 +156,6 @@ class Mapper:
             self._check_size(np.sqrt(squares), width_A)
         return positions, self._sum @ frame.forces_kcal_mol_A
 
-    def width_A(self, cell_A: np.ndarray) -> float:
-        """Smallest perpendicular width of a cell (3, 3), A."""
-        return self._cell(cell_A)[0]
-
     def _cell(self, cell_A: np.ndarray) -> tuple[float, np.ndarray]:
         """Smallest width and MDAnalysis' dimensions of a cell; those of the last one are kept."""
         if self._last_cell is None or not np.array_equal(cell_A, self._last_cell[0]):
@@ -228,7 +224,6 @@ def map_trajectory(
     stride: int = 1,
     max_frames: int | None = None,
     dump_units: str | None = None,
-    min_width_A: float = 0.0,
     expected_frames: int | None = None,
     chunk: int = 64,
 ) -> int:
@@ -238,13 +233,11 @@ def map_trajectory(
     ----------
     start_ps, stride, max_frames:
         Discard what lies before ``start_ps``, then keep every ``stride``-th frame, at most ``max_frames``.
-    min_width_A:
-        Smallest perpendicular width that the cell must have (twice the largest distance analysed).
 
     Raises
     ------
     InputError
-        See `atoms.read_frames`; also a cell that is too small or no frame left.
+        See `atoms.read_frames`; also no frame left.
     """
     written = 0
     bar = Progress(expected_frames or 0, "mapping", "frames")
@@ -258,18 +251,13 @@ def map_trajectory(
                 buffer.clear()
 
         kept = -1
-        for number, frame in enumerate(read_frames(mapper.atoms, trajectories, dump_units)):
+        for frame in read_frames(mapper.atoms, trajectories, dump_units):
             bar.update()
             if frame.time_ps < start_ps:
                 continue
             kept += 1
             if kept % stride:
                 continue
-            width_A = mapper.width_A(frame.cell_A)
-            if width_A < min_width_A:
-                raise InputError(
-                    trajectories[0], f"cell of frame {number}", f"width {width_A:.2f} A", f"at least {min_width_A:g} A"
-                )
             positions, forces = mapper.map_frame(frame)
             buffer.append((positions, forces, frame.cell_A, frame.time_ps))
             written += 1
