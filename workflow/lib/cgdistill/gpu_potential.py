@@ -18,7 +18,7 @@ from .environment import N_COMPONENTS
 from .geometry_gpu import PairList
 from .neighbours import NeighbourList
 from .network import BeadModel, NetworkSpec
-from .network_potential import _Evaluator
+from .network_potential import Evaluator
 from .potential import Evaluation
 
 
@@ -46,7 +46,7 @@ class _Batch:
     pairs: PairList
 
 
-class GpuEvaluator(_Evaluator):
+class GpuEvaluator(Evaluator):
     """Evaluates systems by the kernels of `environment_gpu` and `geometry_gpu`.
 
     Parameters

@@ -131,7 +131,7 @@ class JointNetworkPotential:
         fused = all([use_fused(evaluation, model.spec, device) for model in models.values()])
         arguments = [list(ensemble) for ensemble in ensembles], self.bead_types, self._cutoff_A, dtype
         if not fused:
-            self._evaluator: _Evaluator = _StockEvaluator(*arguments, torch.device(device))
+            self._evaluator: Evaluator = _StockEvaluator(*arguments, torch.device(device))
         elif torch.device(device).type == "cuda":
             from .gpu_potential import GpuEvaluator
 
@@ -169,7 +169,7 @@ class JointNetworkPotential:
         return self._evaluator.evaluate(positions, cells, self._lists)
 
 
-class _Evaluator:
+class Evaluator:
     """How systems are evaluated from their positions, cells and neighbour lists, all by number of the system."""
 
     def evaluate(
@@ -178,7 +178,7 @@ class _Evaluator:
         raise NotImplementedError
 
 
-class _StockEvaluator(_Evaluator):
+class _StockEvaluator(Evaluator):
     """hippynn's graph, one model on one system after another."""
 
     def __init__(
@@ -351,7 +351,7 @@ class _Tile:
     runs: list[tuple[int, int, int]]
 
 
-class _CpuEvaluator(_Evaluator):
+class _CpuEvaluator(Evaluator):
     """The kernels of `environment_cpu` and the layers of `dense`, tile by tile, in arrays that are kept."""
 
     def __init__(
