@@ -21,9 +21,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
 from . import simd
+from .compiled import inlined, inner, parallel
 from .simd import add, exp, fma, like, load, mul, splat, store, sub
 
 #: Numbers per pair: ux, uy, uz, Y_4..Y_8, 1/r, cutoff function c, dc/dr, 2 ux, 2 uy, c/r^2.
@@ -32,11 +33,6 @@ RECORD = 14
 #: One number per tensor component, by their number.
 COMPONENTS = {n: tuple(range(n)) for n in (1, 4, 9)}
 
-_FAST = {"reassoc", "contract", "arcp", "nsz"}
-_inline: Any = njit(fastmath=_FAST, error_model="numpy", forceinline=True)
-_serial: Any = njit(fastmath=_FAST, error_model="numpy")
-_parallel: Any = njit(cache=True, fastmath=_FAST, error_model="numpy", parallel=True)
-
 
 def padded(n_sensitivities: int, dtype: np.dtype | type) -> int:
     """Number of sensitivities that a kernel of this dtype works on: a multiple of the vector's length."""
@@ -44,7 +40,7 @@ def padded(n_sensitivities: int, dtype: np.dtype | type) -> int:
     return -(-n_sensitivities // lanes) * lanes
 
 
-@_inline
+@inlined
 def write_record(records: Any, at: int, x: float, y: float, z: float, cutoff: float) -> None:
     """Record of one pair with the vector (x, y, z)."""
     distance = np.sqrt(x * x + y * y + z * z)
@@ -93,7 +89,7 @@ def write_record(records: Any, at: int, x: float, y: float, z: float, cutoff: fl
     records[at, 13] = value * inverse * inverse
 
 
-@_parallel
+@parallel
 def make_records(vectors: np.ndarray, cutoff: float, records: np.ndarray) -> None:
     """Fill ``records`` (n_pairs, RECORD) from pair vectors (n_pairs, 3), A; pairs beyond the cutoff do not count."""
     for pair in prange(len(vectors)):
@@ -107,7 +103,7 @@ def make_records(vectors: np.ndarray, cutoff: float, records: np.ndarray) -> Non
         )
 
 
-@_inline
+@inlined
 def sum_block(e, at, stride, low, high, g, a, sigma, components):
     """Sums of one row for one vector of sensitivities; n_components is a constant where this is inlined."""
     zero = like(a, 0.0)
@@ -141,7 +137,7 @@ def sum_block(e, at, stride, low, high, g, a, sigma, components):
         store(e, at + 8 * stride, e8)
 
 
-@_serial
+@inner
 def _environment_sums_of_bead(bead, records, starts, ends, a, sigma, sums, lanes, components):
     n_beads, _, n_types, n_sensitivities = sums.shape
     n_components = len(components)
@@ -157,7 +153,7 @@ def _environment_sums_of_bead(bead, records, starts, ends, a, sigma, sums, lanes
             sum_block(flat, at + s, stride, low, high, g, centres, widths, components)
 
 
-@_parallel
+@parallel
 def environment_sums(
     records: np.ndarray,
     starts: np.ndarray,
@@ -177,7 +173,7 @@ def environment_sums(
         _environment_sums_of_bead(bead, records, starts, ends, a, sigma, sums, lanes, components)
 
 
-@_inline
+@inlined
 def one_pair(g, p, d, at, stride, a, sigma, group, n_sensitivities, lanes, components):
     """Gradient (x, y, z) for the pair with its record at ``p``; d: derivatives of the sums, flat, its row at ``at``."""
     x = splat(g[p + 8])
@@ -223,7 +219,7 @@ def one_pair(g, p, d, at, stride, a, sigma, group, n_sensitivities, lanes, compo
     return r * g[p] + fx, r * g[p + 1] + fy, r * g[p + 2] + fz
 
 
-@_inline
+@inlined
 def _pair_row(out, low, high, g, d, at, stride, a, sigma, group, n_sensitivities, lanes, components):
     """Gradients of one row's pairs."""
     for pair in range(low, high):
@@ -232,7 +228,7 @@ def _pair_row(out, low, high, g, d, at, stride, a, sigma, group, n_sensitivities
         )
 
 
-@_serial
+@inner
 def _pair_gradient_of_bead(bead, records, starts, ends, a, sigma, derivatives, gradient, lanes, components):
     n_beads, _, n_types, n_sensitivities = derivatives.shape
     n_components = len(components)
@@ -246,7 +242,7 @@ def _pair_gradient_of_bead(bead, records, starts, ends, a, sigma, derivatives, g
         _pair_row(gradient, low, high, g, d, at, stride, flat_a, flat_sigma, group, n_sensitivities, lanes, components)
 
 
-@_parallel
+@parallel
 def pair_gradient(
     records: np.ndarray,
     starts: np.ndarray,
@@ -263,7 +259,7 @@ def pair_gradient(
         _pair_gradient_of_bead(bead, records, starts, ends, a, sigma, derivatives, gradient, lanes, components)
 
 
-@_inline
+@inlined
 def _turn_records(turns, at, g, p, gx, gy, gz):
     """Change of the components along the pair vector's change (gx, gy, gz): radial part, then dY_1..dY_8."""
     ux, uy, uz, inverse = g[p], g[p + 1], g[p + 2], g[p + 8]
@@ -281,7 +277,7 @@ def _turn_records(turns, at, g, p, gx, gy, gz):
 _TURN = 9
 
 
-@_inline
+@inlined
 def _backward_block(
     out, da, dsigma, sums_at, grad_at, stride, low, high, g, turns, first_turn, d, a, sigma, components
 ):
@@ -351,7 +347,7 @@ def _backward_block(
         store(out, sums_at + 8 * stride, e8)
 
 
-@_serial
+@inner
 def _pair_gradient_backward_of_bead(
     bead, records, starts, ends, a, sigma, derivatives, change, out, da, dsigma, lanes, components
 ):
@@ -392,7 +388,7 @@ def _pair_gradient_backward_of_bead(
             )
 
 
-@_parallel
+@parallel
 def pair_gradient_backward(
     records: np.ndarray,
     starts: np.ndarray,
@@ -418,7 +414,7 @@ def pair_gradient_backward(
         )
 
 
-@_inline
+@inlined
 def _parameter_block(da, dsigma, grad_at, at, stride, low, high, g, d, a, sigma, components):
     """Row of `environment_sums_backward` for one vector of sensitivities."""
     half = like(a, -0.5)
@@ -448,7 +444,7 @@ def _parameter_block(da, dsigma, grad_at, at, stride, low, high, g, d, a, sigma,
     store(dsigma, grad_at, by_sigma)
 
 
-@_serial
+@inner
 def _environment_sums_backward_of_bead(
     bead, records, starts, ends, a, sigma, derivatives, da, dsigma, lanes, components
 ):
@@ -469,7 +465,7 @@ def _environment_sums_backward_of_bead(
             _parameter_block(flat_da, flat_dsigma, mine + s, at + s, stride, low, high, g, d, b, w, components)
 
 
-@_parallel
+@parallel
 def environment_sums_backward(
     records: np.ndarray,
     starts: np.ndarray,

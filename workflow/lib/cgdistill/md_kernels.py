@@ -6,20 +6,14 @@ depend on the number of threads.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from .compiled import inlined, inner, parallel
 from .environment_cpu import RECORD, one_pair, sum_block, write_record
 from .pair_kernels import NEGLIGIBLE
 from .simd import VECTOR_BYTES, add, div, fma, like, load, mul, softplus_and_sigmoid, splat, sqrt, store
 from .simd import total as total_of
-
-_FAST = {"reassoc", "contract", "arcp", "nsz"}
-_inline: Any = njit(fastmath=_FAST, error_model="numpy", forceinline=True)
-_serial: Any = njit(fastmath=_FAST, error_model="numpy")
-_parallel: Any = njit(cache=True, fastmath=_FAST, error_model="numpy", parallel=True)
 
 #: Slices of the beads that add up forces on their own; a fixed number, for results must not depend on the threads.
 N_SLICES = 16
@@ -27,7 +21,7 @@ N_SLICES = 16
 _N_PARTS = 64
 
 
-@_serial
+@inner
 def _aligned(size, like_array):
     """Empty array of the dtype of another that starts where a vector does: loads across cache lines take twice."""
     spare = VECTOR_BYTES // like_array.itemsize
@@ -36,7 +30,7 @@ def _aligned(size, like_array):
     return array[begin : begin + size]
 
 
-@_serial
+@inner
 def _gather_of_bead(
     bead,
     positions,
@@ -73,7 +67,7 @@ def _gather_of_bead(
         row_ends[row - begin * n_types] = slot
 
 
-@_parallel
+@parallel
 def gather(
     positions: np.ndarray,
     begin: int,
@@ -125,7 +119,7 @@ def gather(
         )
 
 
-@_inline
+@inlined
 def _product(x, at, step, e, first, stride, w, w_at, w_step, count, components):
     """Add ``sum over k < count of e[c, k] * w[k]`` to one vector of features of each component c."""
     x0 = load(x, at)
@@ -161,7 +155,7 @@ def _product(x, at, step, e, first, stride, w, w_at, w_step, count, components):
         store(x, at + 8 * step, x8)
 
 
-@_serial
+@inner
 def _features_of_part(part, records, row_starts, row_ends, a, sigma, weights, x, lanes, components):
     n_networks, n_types, n_own, n_features = weights.shape
     per_network, n_components = x.shape[1], len(components)
@@ -191,7 +185,7 @@ def _features_of_part(part, records, row_starts, row_ends, a, sigma, weights, x,
                     _product(out, at + f, n_features, e, first, stride, w, source + f, n_features, n_own, components)
 
 
-@_parallel
+@parallel
 def features(
     records: np.ndarray,
     row_starts: np.ndarray,
@@ -219,7 +213,7 @@ def features(
         _features_of_part(part, records, row_starts, row_ends, a, sigma, weights, x, lanes, components)
 
 
-@_inline
+@inlined
 def _product_of_block(out, source, w, at, n_in, width, lanes):
     """out[b] = source[b] @ w for the `_BLOCK` beads b; out, source: (_BLOCK * width) flat, w: rows of ``width``."""
     for f in range(0, width, lanes):
@@ -249,7 +243,7 @@ def _product_of_block(out, source, w, at, n_in, width, lanes):
 _BLOCK = 8
 
 
-@_serial
+@inner
 def _layers_of_task(
     task,
     x,
@@ -366,7 +360,7 @@ def _layers_of_task(
                     store(flat, k + c * width, mul(load(flat, k + c * width), twice))
 
 
-@_parallel
+@parallel
 def layers(
     x: np.ndarray,
     kinds: np.ndarray,
@@ -422,7 +416,7 @@ def layers(
         )
 
 
-@_serial
+@inner
 def _forces_of_part(
     part,
     begin,
@@ -522,7 +516,7 @@ def _forces_of_part(
         virial[bead, 5] += yz
 
 
-@_parallel
+@parallel
 def forces(
     begin: int,
     end: int,

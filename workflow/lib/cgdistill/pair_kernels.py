@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
-_FAST = {"reassoc", "contract", "arcp", "nsz"}
-_serial: Any = njit(cache=True, fastmath=_FAST, error_model="numpy")
-_parallel: Any = njit(cache=True, fastmath=_FAST, error_model="numpy", parallel=True)
+from .compiled import parallel, serial
 
 #: exp(-60) of the force at contact is nothing, even in double precision.
 NEGLIGIBLE = -60.0
 
 
-@_serial
+@serial
 def row_bounds(
     first: np.ndarray, second: np.ndarray, types: np.ndarray, n_types: int, starts: np.ndarray, ends: np.ndarray
 ) -> bool:
@@ -34,7 +30,7 @@ def row_bounds(
     return True
 
 
-@_serial
+@serial
 def forces_from_pairs(gradient: np.ndarray, first: np.ndarray, second: np.ndarray, forces: np.ndarray) -> None:
     """Fill ``forces`` (n_beads, 3) from dE/d(vector) (n_pairs, 3) of directed pairs from ``first`` to ``second``."""
     sums = np.zeros(forces.shape)
@@ -46,7 +42,7 @@ def forces_from_pairs(gradient: np.ndarray, first: np.ndarray, second: np.ndarra
     forces[:] = sums
 
 
-@_parallel
+@parallel
 def differences(values: np.ndarray, first: np.ndarray, second: np.ndarray, out: np.ndarray) -> None:
     """Fill ``out`` (n_pairs, 3) with values[first] - values[second]."""
     for pair in prange(len(first)):
@@ -55,7 +51,7 @@ def differences(values: np.ndarray, first: np.ndarray, second: np.ndarray, out: 
             out[pair, axis] = values[i, axis] - values[j, axis]
 
 
-@_serial
+@serial
 def prior_energies_and_forces(
     vectors: np.ndarray,
     first: np.ndarray,

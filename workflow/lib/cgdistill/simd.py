@@ -2,8 +2,6 @@
 
 A vector fills 64 bytes: 16 float32 or 8 float64. On a processor with narrower registers LLVM splits it, so the same
 code runs anywhere. All functions are for use inside ``numba.njit`` functions; array arguments are flat and contiguous.
-
-numba keeps compiled functions by the file that they stand in: after a change here, remove ``__pycache__``.
 """
 
 from __future__ import annotations

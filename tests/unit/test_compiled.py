@@ -1,0 +1,34 @@
+"""Compiled code is kept as long as everything that is compiled into it stays the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from cgdistill import compiled, environment_cpu, md_kernels, pair_kernels
+from cgdistill.provenance import _imported_modules
+
+
+@pytest.mark.parametrize("module", [environment_cpu, md_kernels, pair_kernels])
+def test_every_module_that_is_compiled_in_is_watched(module):
+    """All that the kernels import from the package, and what that imports."""
+    queue, seen = [Path(module.__file__).resolve()], set()
+    while queue:
+        source = queue.pop()
+        if source not in seen:
+            seen.add(source)
+            queue.extend(_imported_modules(source))
+    # `__init__` holds the version alone.
+    assert {source.stem for source in seen} - {"__init__"} <= set(compiled.SOURCES)
+
+
+def test_kept_code_carries_the_digest_of_its_sources(tmp_path, monkeypatch):
+    """The digest is in the stamp that numba compares, and another source gives another digest."""
+    for kernel in (md_kernels.forces, environment_cpu.environment_sums, pair_kernels.row_bounds):
+        assert kernel._cache._cache_file._source_stamp[1] == compiled._digest()
+    for name in compiled.SOURCES:
+        (tmp_path / f"{name}.py").write_text(f"# {name}\n", encoding="utf-8")
+    monkeypatch.setattr(compiled, "__file__", str(tmp_path / "compiled.py"))
+    before = compiled._digest()
+    (tmp_path / "simd.py").write_text("# other\n", encoding="utf-8")
+    assert compiled._digest() != before
