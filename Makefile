@@ -18,7 +18,7 @@ help: ## this list
 
 env: $(VENV)/.complete ## virtual environment .venv from requirements.lock
 
-$(VENV)/.complete: requirements.lock pyproject.toml
+$(VENV)/.complete: requirements.lock requirements-pictures.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	  || { echo "Python >= 3.11 is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1 || echo missing)." \
 	       "Install it (Debian: apt-get install python3 python3-venv) or set PYTHON=/path/to/python."; exit 1; }
@@ -26,6 +26,8 @@ $(VENV)/.complete: requirements.lock pyproject.toml
 	  || { echo "Python's venv module is needed (Debian: apt-get install python3-venv)."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-pictures.lock \
+	  || echo "OVITO could not be installed; matplotlib will draw the pictures of the box."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 

@@ -37,9 +37,12 @@ def test_products(finished):
     """Report, tables, figures and one folder per model; cannot tell whether they are right."""
     results = finished / "results" / RUN
     assert (results / "report.html").stat().st_size > 10_000
-    for name in ("tae", "summary", "performance", "training", "runs"):
+    tables = ("tae", "summary", "performance", "training", "runs", "comparisons", "noise", "ceiling", "spread")
+    for name in tables:
         assert len(read_table(results / "tables" / f"{name}.csv")) > 0
-    assert len(list((results / "figures").glob("*.svg"))) >= 6
+    curves = pd.read_parquet(results / "tables" / "curves.parquet")
+    assert set(curves["variant"]) == {"AA", "T", "T2", "S1-aa-bead", "S2-aa-kd-bead"}
+    assert len(list((results / "figures").glob("*.svg"))) >= 30
     models = results / "models"
     cards = sorted(path.parent.relative_to(models).as_posix() for path in models.glob("*/*/card.json"))
     assert cards == [
@@ -130,20 +133,26 @@ def test_other_jobs_rerun_no_simulation(finished, root):
     assert planned(root, finished, config) == set()
 
 
-@pytest.mark.parametrize("change", ["student", "bins"])
+@pytest.mark.parametrize("change", ["student", "bins", "confidence"])
 def test_a_change_reruns_what_follows_from_it(finished, root, change):
-    """A new student trains that student, other bins train nothing; neither maps the trajectory again."""
+    """A new student trains that student, other bins train nothing; neither maps the trajectory again.
+
+    Another confidence reads no trajectory.
+    """
     config = yaml.safe_load((root / "tests/configs/end-to-end.yaml").read_text(encoding="utf-8"))
     if change == "student":
         table = finished / "students.tsv"
         rows = (root / "tests/configs/two-students.tsv").read_text(encoding="utf-8")
         table.write_text(rows + "S2-new\tS2new\tensemble\t1\t1\t0\t0\n", encoding="utf-8")
         config["students"]["table"] = str(table)
-    else:
+    elif change == "bins":
         config["structure"]["adf"]["bin_width_deg"] = 20.0
+    else:
+        config["statistics"]["confidence"] = 0.9
     rules = planned(root, finished, config)
     assert "write_report" in rules
     assert not {"map_trajectory", "fit_prior"} & rules
+    assert ("compute_structure" in rules) == (change != "confidence")
     assert {rule for rule in rules if rule.startswith("train")} == (
         {"train_student_S2-new_1"} if change == "student" else set()
     )

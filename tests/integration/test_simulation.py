@@ -88,6 +88,7 @@ def test_products(tmp_path):
     assert {**record, **IDENTITY} == record
     assert (record["status"], record["reason"], record["step"]) == ("finished", "", 400)
     assert (record["n_beads"], record["n_steps"], record["equilibration_steps"]) == (125, 400, 150)
+    assert (record["equilibration_ps"], record["frame_every_ps"]) == pytest.approx((0.3, 0.1))
     assert record["ns_per_day"] == pytest.approx(ns_per_day(400, 2.0, record["wall_s"]))
     frames = list(read_dump(out / "trajectory.lammpstrj"))
     assert [frame.step for frame in frames] == [200, 250, 300, 350, 400]
@@ -95,6 +96,9 @@ def test_products(tmp_path):
     assert frames[0].ids.tolist() == list(range(1, 126)) and frames[0].unwrapped
     np.testing.assert_allclose(frames[0].cell_A, TRICLINIC, atol=1e-9)
     assert frames[0].types.tolist() == (lattice(TRICLINIC)[1].bead_types + 1).tolist()
+    early = list(read_dump(out / "equilibration.lammpstrj"))
+    assert [frame.step for frame in early] == [0, 50, 100, 150]
+    assert [frame.time_ps for frame in early] == pytest.approx([0.0, 0.1, 0.2, 0.3])
     jumps = [np.abs(b.positions_A - a.positions_A).max() for a, b in zip(frames, frames[1:], strict=False)]
     assert 0.05 < max(jumps) < 3
     table = read_table(out / "thermo.csv")
@@ -107,6 +111,23 @@ def test_products(tmp_path):
     evaluation = LennardJones().evaluate(frames[-1].positions_A, TRICLINIC, lattice(TRICLINIC)[1].bead_types)
     energy = table["potential_energy_kcal_mol"].iloc[-1]
     assert evaluation.energy_kcal_mol == pytest.approx(energy, abs=0.01)
+
+
+def test_without_equilibration(tmp_path):
+    """All frames belong to production; the file of the other phase is there and empty."""
+    _, out = simulate(tmp_path, spec=replace(SPEC, equilibration_ps=0.0))
+    assert (out / "equilibration.lammpstrj").read_bytes() == b""
+    assert [frame.step for frame in read_dump(out / "trajectory.lammpstrj")] == [50, 100, 150, 200, 250]
+
+
+def test_frames_of_both_phases_are_of_one_run(tmp_path):
+    """A run whose production is the equilibration of another has the same frames: where they go changes nothing."""
+    spec = replace(SPEC, ensemble="nve")
+    _, whole = simulate(tmp_path / "a", spec=spec)
+    _, late = simulate(tmp_path / "b", spec=replace(spec, equilibration_ps=0.0, production_ps=0.8))
+    texts = [(whole / name).read_text() for name in ("equilibration.lammpstrj", "trajectory.lammpstrj")]
+    assert (late / "trajectory.lammpstrj").read_text().endswith(texts[1])
+    assert texts[0].endswith((late / "trajectory.lammpstrj").read_text().removesuffix(texts[1]))
 
 
 def test_final_data_is_read_by_lammps(tmp_path):

@@ -30,6 +30,13 @@ from lj import (
     simulate,
 )
 
+FILES = ("equilibration.lammpstrj", "trajectory.lammpstrj", "thermo.csv", "final.data")
+
+
+def steps_of(path):
+    """Steps of the frames of a dump, which may be empty."""
+    return [frame.step for frame in read_dump(path)] if path.stat().st_size else []
+
 
 @pytest.mark.parametrize("call", [150, 300, 400])
 def test_resumed_equals_uninterrupted(tmp_path, call):
@@ -45,7 +52,7 @@ def test_resumed_equals_uninterrupted(tmp_path, call):
     potential = LennardJones()
     _, resumed = simulate(tmp_path / "cut", potential)
     assert 20 < potential.n_calls < 400
-    for file in ("trajectory.lammpstrj", "thermo.csv", "final.data"):
+    for file in FILES:
         assert (resumed / file).read_bytes() == (whole / file).read_bytes(), file
 
 
@@ -65,6 +72,7 @@ def test_signal_leaves_a_checkpoint(tmp_path, number):
     record, resumed = simulate(tmp_path / "cut")
     assert record["wall_s"] > state["wall_s"] and record["step"] == 400
     _, whole = simulate(tmp_path / "whole")
+    assert (resumed / FILES[0]).read_bytes() == (whole / FILES[0]).read_bytes()
     pairs = zip(read_dump(resumed / "trajectory.lammpstrj"), read_dump(whole / "trajectory.lammpstrj"), strict=True)
     for found, expected in pairs:
         assert found.step == expected.step
@@ -80,13 +88,14 @@ def test_signal_where_something_is_due(tmp_path):
     simulate(tmp_path / "whole", whole)
     # 400 steps, the first evaluation, and one behind each of the six checkpoints.
     before = whole.n_calls - 407
-    for call, step in ((244, 240), (245, 240), (255, 250), (256, 251)):
+    for call, step in ((51, 50), (122, 120), (153, 150), (244, 240), (245, 240), (255, 250), (256, 251)):
         folder = tmp_path / str(call)
         with pytest.raises(Interrupted):
             simulate(folder, At(before + call, lambda _: os.kill(os.getpid(), signal.SIGTERM)))
         assert json.loads((folder / "checkpoint" / "state.json").read_text())["step"] == step
         _, out = simulate(folder)
-        assert [f.step for f in read_dump(out / "trajectory.lammpstrj")] == [200, 250, 300, 350, 400]
+        assert steps_of(out / "equilibration.lammpstrj") == [0, 50, 100, 150]
+        assert steps_of(out / "trajectory.lammpstrj") == [200, 250, 300, 350, 400]
         assert read_table(out / "thermo.csv")["step"].tolist() == list(range(0, 401, 25))
 
 
@@ -131,7 +140,7 @@ def test_run_without_callback(tmp_path, monkeypatch):
         go(tmp_path / "cut", Dying)
     record, resumed = go(tmp_path / "cut", NativeEngine)
     assert (record["status"], record["coupling"], record["step"]) == ("finished", "mliap", 400)
-    for file in ("trajectory.lammpstrj", "thermo.csv", "final.data"):
+    for file in FILES:
         assert (resumed / file).read_bytes() == (whole / file).read_bytes(), file
     tables = [read_table(folder / "thermo.csv") for folder in (whole, callback)]
     # The minimisation amplifies rounding before the run does.
@@ -199,8 +208,8 @@ def test_blow_up_is_marked(tmp_path, potential, limits, reason, last_step):
     assert record["status"] == "blown up"
     assert re.search(reason, record["reason"]), record["reason"]
     assert 0 <= record["step"] <= last_step
-    frames = list(read_dump(out / "trajectory.lammpstrj")) if (out / "trajectory.lammpstrj").stat().st_size else []
-    assert [f.step for f in frames] == [s for s in (200, 250, 300, 350, 400) if s < record["step"]]
+    assert steps_of(out / "trajectory.lammpstrj") == [s for s in (200, 250, 300, 350, 400) if s < record["step"]]
+    assert steps_of(out / "equilibration.lammpstrj") == [s for s in (0, 50, 100, 150) if s < record["step"]]
     assert np.isfinite(np.genfromtxt(out / "final.data", skip_header=15, max_rows=100, usecols=(2, 3, 4))).all()
     assert read_table(out / "thermo.csv")["step"].max() <= record["step"] if record["step"] else True
     assert json.loads((out / "run.json").read_text())["status"] == "blown up"
@@ -208,6 +217,7 @@ def test_blow_up_is_marked(tmp_path, potential, limits, reason, last_step):
 
 def test_blow_up_while_minimising(tmp_path):
     """Forces that are not finite at the start: step 0."""
-    record, _ = simulate(tmp_path, At(1, not_a_number))
+    record, out = simulate(tmp_path, At(1, not_a_number))
     assert (record["status"], record["step"]) == ("blown up", 0)
+    assert steps_of(out / "equilibration.lammpstrj") == steps_of(out / "trajectory.lammpstrj") == []
     assert record["reason"].startswith("minimisation: forces are not finite")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+from cgdistill.structure.grids import Grid
 
 NAMES = ("Cho", "Cl", "Urea")
 CUBIC = np.eye(3) * 20.0
@@ -42,3 +43,13 @@ def nearest_vectors(positions: np.ndarray, cell: np.ndarray) -> np.ndarray:
     every = (delta[:, :, None] + images) @ cell
     best = np.linalg.norm(every, axis=-1).argmin(-1)
     return np.take_along_axis(every, best[:, :, None, None], axis=2)[:, :, 0]
+
+
+def shared_by_hand(values: np.ndarray, grid: Grid) -> np.ndarray:
+    """Histogram that shares each value between the two bins with the nearest centres, in proportion to its nearness."""
+    counts = np.zeros(grid.n_bins)
+    for value in values[(values >= grid.start) & (values <= grid.stop)]:
+        share = np.clip(1.0 - np.abs(value - grid.centres) / grid.width, 0.0, None)
+        # Beyond the outermost centres there is one neighbour alone.
+        counts += share / share.sum()
+    return counts

@@ -25,6 +25,7 @@ def folder(tmp_path):
     for step in (10, 20):
         checkpoint.new_restart_path(step).write_text("restart")
         checkpoint.save(step, 1.5 * step, rows(*range(0, step + 1, 5)))
+    checkpoint.equilibration.write_text("".join(FRAME.format(step) for step in (0, 25)))
     checkpoint.trajectory.write_text("".join(FRAME.format(step) for step in (10, 20, 30)))
     with open(checkpoint.folder / "thermo.jsonl", "a") as stream:
         stream.write('{"step": 25}\n{"step": 3')
@@ -38,6 +39,7 @@ def test_goes_on_from_the_last_checkpoint(folder):
     state, found = checkpoint.open()
     assert (state.step, state.wall_s) == (20, 30.0)
     assert found == rows(0, 5, 10, 15, 20)
+    assert checkpoint.equilibration.read_text() == FRAME.format(0)
     assert checkpoint.trajectory.read_text() == FRAME.format(10) + FRAME.format(20)
     assert checkpoint.restart_path(state).read_text() == "restart"
     assert len(list(folder.glob("restart-*"))) == 1

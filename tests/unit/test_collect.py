@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from cgdistill import collect
 from cgdistill.errors import InputError
+from cgdistill.structure.files import write_curves
 from cgdistill.tables import write_table
 from fabricate import STAMP
 
@@ -65,6 +66,24 @@ def test_runs_get_the_label(tmp_path):
     assert list(runs.columns[:2]) == ["variant", "label"]
     assert runs.loc[0, "label"] == "S8Fε"
     assert runs.loc[0, "status"] == "blown up"
+
+
+def _curves(path, variant):
+    table = pd.DataFrame({"variant": [variant] * 2, "member": "m", "replica": 1, "metric": "cdf", "item": "Cho",
+                          "r_max_A": float("nan"), "x": [0.1, 0.3], "x_unit": "A", "value": [1.0, 4.0],
+                          "value_unit": "1/A"})  # fmt: skip
+    write_curves(path, table, STAMP)
+    return path
+
+
+def test_curves_of_reference_and_variants(tmp_path):
+    paths = [_curves(tmp_path / f"{name}.parquet", name) for name in ("AA", "T")]
+    table = collect.curves_of(paths)
+    assert list(table["variant"]) == ["AA", "AA", "T", "T"] and list(table["value"]) == [1.0, 4.0] * 2
+    with pytest.raises(InputError, match="T/m/1 again"):
+        collect.curves_of([*paths, paths[1]])
+    with pytest.raises(InputError, match="at least one"):
+        collect.curves_of([])
 
 
 def test_training_names_variant_and_member_by_folder(tmp_path):

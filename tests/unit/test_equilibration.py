@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
 from cgdistill.equilibration import detect_equilibration, equilibration_of_run
 from cgdistill.errors import InputError
+from pymbar import timeseries
 
 
 def correlated(n, memory, seed):
@@ -36,6 +40,24 @@ def test_relaxation_is_cut_off(n):
     found = detect_equilibration(times, energies)
     assert 40.0 < found.time_ps < 140.0
     assert found.time_ps == pytest.approx(times[found.start] - 5.0)
+
+
+def test_a_few_samples_far_off_at_the_start():
+    """A minimised start that heats up within two samples, before a correlated series: pymbar alone starts at 0."""
+    energies = correlated(220, 0.7, seed=5)
+    energies[:3] -= [10.0, 5.0, 2.5]
+    assert timeseries.detect_equilibration(energies)[0] == 0
+    found = detect_equilibration(np.arange(220) * 0.2, energies)
+    assert 2 <= found.start < 110
+    rest = detect_equilibration(np.arange(217) * 0.2, energies[3:])
+    assert found.statistical_inefficiency == pytest.approx(rest.statistical_inefficiency, rel=0.3)
+
+
+def test_import_is_quiet():
+    """pymbar's notices about JAX and about short series do not reach the log of a job."""
+    code = "import cgdistill.equilibration"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout == done.stderr == ""
 
 
 def test_constant_series():

@@ -1,159 +1,60 @@
-"""Verdict and page. That the words persuade, no test can say; that they say no more than the table, these do."""
+"""The page and its tables: the numbers are those of the files. That the words persuade, no test can say.
+
+What a browser makes of the page is in tests/integration/test_report_browser.py.
+"""
 
 from __future__ import annotations
 
+import base64
+import html
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
-from cgdistill import collect
 from cgdistill.errors import InputError
-from cgdistill.figures.style import Palette, models_in_order
 from cgdistill.provenance import config_hash
-from cgdistill.report import (
-    paper_table,
-    performance_settings,
-    performance_table,
-    render,
-    runs_table,
-    summary_table,
-    unlike_paper,
-    write_report,
-)
-from cgdistill.report_data import gather, place_figures, render_captions
+from cgdistill.report.data import COLUMNS, gather
+from cgdistill.report.models import error_table, model_pages, rivals_table
+from cgdistill.report.networks import ceiling_table
+from cgdistill.report.page import render, write_report
+from cgdistill.report.parts import Cell, cell, column_words, interval, mean_and_std, number, p_value
+from cgdistill.report.runtime import clock, read_runtime, runtime_table
+from cgdistill.report.speed import paper_table, performance_settings, performance_table, unlike_paper
+from cgdistill.report.tables import item_table, main_table, runs_table
 from cgdistill.tables import write_table
-from cgdistill.verdict import stability, verdict
-from fabricate import ROOT, Variant, fabricate, read_config
+from fabricate_report import EVIL, ROOT, VARIANTS, fabricate_report, read_config
 
-SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><script>alert(1)</script></svg>'
-EVIL = '<script>alert("x")</script>'
-VARIANTS = (
-    Variant("T", "T", "teacher", ("seed-1", "seed-2", "seed-3"), 1, 0.6, (("seed-2", 1),)),
-    Variant("T4", "T4", "teacher_ensemble", ("ensemble",), 2, 0.2),
-    Variant("S1-aa-kd-bead", "S1Ffε", "single", ("seed-1", "seed-2"), 1, 0.5),
-    Variant("S8-aa-kd-bead", "S8Ffε", "ensemble", ("ensemble",), 2, 0.15, (("ensemble", 1), ("ensemble", 2))),
-    Variant("S8-mine", EVIL, "ensemble", ("ensemble",), 2, 0.15),
-)
+VOID = ("meta", "img", "br", "link", "rect")
 
 
-def _summary(*rows):
-    """Overall RDF errors: variant, mean, std, n, n_failed; and two pairs of which one is above 1."""
-    table = pd.DataFrame(rows, columns=["variant", "mean", "std", "n", "n_failed"])
-    table = table.assign(label=table["variant"], metric="rdf", r_max_A=np.nan)
-    return pd.concat(
-        [table.assign(item="overall"), table.assign(item="A-A", mean=1.2), table.assign(item="A-B", mean=0.3)]
-    )
+class Page(HTMLParser):
+    """Tags, references, ids and images of a page."""
 
+    def __init__(self):
+        super().__init__()
+        self.references, self.ids, self.images, self.scripts, self.open, self.errors = [], [], [], 0, [], []
+        self.handlers = []
 
-def test_a_clear_winner():
-    found = verdict(_summary(("A", 1.0, 0.1, 8, 0), ("B", 2.0, 0.2, 8, 0), ("C", 3.0, 0.2, 8, 0)), "rdf")
-    assert found.headline == "A has the lowest overall RDF error, 1.00 ± 0.10 Å (8 runs)."
-    assert found.sentences[0] == (
-        "No other interval of one standard deviation overlaps with its own; next comes B, 2.00 ± 0.20 Å (8 runs)."
-    )
-    assert found.sentences[-1].startswith("1 of 2 pairs of A lie above 1 Å")
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        self.scripts += tag == "script"
+        self.references += [value for name, value in attrs if name in ("src", "href", "srcset", "data")]
+        self.handlers += [name for name, _ in attrs if name.startswith("on")]
+        self.ids += [values["id"]] if "id" in values else []
+        self.images += [values.get("src")] if tag == "img" else []
+        if tag not in VOID:
+            self.open.append(tag)
 
-
-def test_a_tie_within_the_spread_names_all_that_overlap_and_no_other():
-    found = verdict(_summary(("A", 1.0, 0.1, 8, 0), ("B", 1.5, 0.5, 8, 0), ("C", 2.0, 0.2, 8, 0)), "rdf")
-    assert found.sentences[0].startswith("Not distinguishable from it")
-    assert "B (1.50 ± 0.50)" in found.sentences[0]
-    assert "C" not in found.sentences[0]
-
-
-def test_an_unstable_winner_is_called_unstable():
-    found = verdict(_summary(("A", 1.0, 0.1, 3, 5), ("B", 2.0, 0.1, 7, 1), ("C", 3.0, 0.1, 8, 0)), "rdf")
-    text = " ".join(found.sentences)
-    assert "But 5 of its 8 runs blew up" in text
-    assert "Lowest among variants that finished all runs: C, 3.00 ± 0.10 Å (8 runs)." in text
-    assert "No variant finished all of its runs." in " ".join(verdict(_summary(("A", 1.0, 0.1, 3, 5)), "rdf").sentences)
-
-
-def test_a_single_run_supports_no_comparison():
-    found = verdict(_summary(("A", 1.0, np.nan, 1, 0), ("B", 1.1, 0.5, 8, 0)), "rdf")
-    assert "no error bar, 1 run" in found.headline
-    assert "It rests on one run" in found.sentences[0]
-    assert "distinguishable" not in found.sentences[0]
-    other = verdict(_summary(("A", 1.0, 0.1, 2, 0), ("B", 1.1, np.nan, 1, 0)), "rdf").sentences[0]
-    assert "One run only, so no error bar to compare with: B (1.10)." in other
-    assert "itself uncertain" in other
-    assert "distinguishable" not in other
-
-
-def test_failed_variants_neither_win_nor_count_as_others():
-    failed = verdict(_summary(("A", np.nan, np.nan, 0, 8)), "rdf")
-    assert failed.headline == "No variant finished a run."
-    alone = verdict(_summary(("A", np.nan, np.nan, 0, 8), ("B", 5.0, 1.0, 8, 0)), "rdf")
-    assert alone.headline.startswith("B has")
-    assert alone.sentences[0] == "There is no other variant to compare it with."
-
-
-def test_stability_counts_every_run():
-    table = _summary(("A", 1.0, 0.1, 3, 5), ("B", 2.0, 0.1, 8, 0))
-    assert stability(table, ["A", "B"])[0].startswith("5 of 16 runs blew up: A 5 of 8.")
-    assert stability(table[table["variant"] == "B"], ["B"]) == ["All 8 runs finished."]
+    def handle_endtag(self, tag):
+        if tag not in VOID and (not self.open or self.open.pop() != tag):
+            self.errors.append(tag)
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """A made-up run gathered as the workflow does, with tiny figures."""
-    results = tmp_path_factory.mktemp("run") / "results"
-    config = read_config()
-    config["run"] = EVIL
-    config["network"] |= {"n_sensitivities": 8, "cutoff_A": 7.5}
-    for metric, width in (("rdf", 0.8), ("cdf", 1.0)):
-        config["structure"][metric]["bin_width_A"] = width
-    config["structure"]["adf"] |= {"bin_width_deg": 20.0, "triplets": [["Cho", "Cl", "Urea"]]}
-    fabricate(results, VARIANTS, config)
-    labels = {variant.name: variant.label for variant in VARIANTS}
-    kinds = {variant.name: variant.kind for variant in VARIANTS}
-    of = lambda name: [results / "structure" / variant.name / name for variant in VARIANTS]  # noqa: E731
-    records = sorted(results.glob("simulations/*/*/*/run.json"))
-    training = collect.training_of(
-        sorted(results.glob("teachers/*/metrics.csv")), sorted(results.glob("students/*/*/metrics.csv")), labels
-    )
-    made = {
-        "summary": collect.summary_of(of("summary.csv")),
-        "runs": collect.runs_of(of("runs.csv"), labels),
-        "performance": collect.performance_of(records, labels),
-        "training": training,
-    }
-    stamp = {"version": "0", "versions": collect.versions_of(records)}
-    tables = {name: results / "tables" / f"{name}.csv" for name in made}
-    for name, table in made.items():
-        write_table(tables[name], table, stamp)
-    tables |= {"check": results / "teachers" / "gradient_check.csv", "students": ROOT / "config" / "students.tsv"}
-    figures = []
-    for stem in ("prior", "adf_7.5A", "tae_overall", "adf_10A", "energy"):
-        figures.append(results / f"{stem}.svg")
-        figures[-1].write_text(SVG, encoding="utf-8")
-    context = type("Job", (), {"config": config})
-    captions = render_captions(sorted((ROOT / "workflow" / "report").glob("*.rst")), snakemake=context)
-    palette = Palette(models_in_order(list(labels), labels, kinds))
-    return gather(EVIL, config, palette, tables, results / "mapped" / "beads.h5", results / "mapped" / "split.json",
-                  figures, captions)  # fmt: skip
-
-
-class _Page(HTMLParser):
-    """Tags and references of a page."""
-
-    def __init__(self):
-        super().__init__()
-        self.references, self.scripts, self.open, self.errors = [], 0, [], []
-
-    def handle_starttag(self, tag, attrs):
-        self.scripts += tag == "script"
-        self.references += [value for name, value in attrs if name in ("src", "href", "srcset", "data")]
-        if tag not in ("meta", "img", "br", "link"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        if not self.open or self.open.pop() != tag:
-            self.errors.append(tag)
+    return fabricate_report(tmp_path_factory.mktemp("run") / "results")
 
 
 @pytest.fixture(scope="module")
@@ -161,60 +62,163 @@ def page(data):
     return render(data)
 
 
-def test_the_page_is_well_formed_and_fetches_nothing(page):
-    parsed = _Page()
-    parsed.feed(page)
+@pytest.fixture(scope="module")
+def parsed(page):
+    found = Page()
+    found.feed(page)
+    return found
+
+
+def test_the_page_is_well_formed_and_fetches_nothing(page, parsed):
     assert not parsed.errors
     assert not parsed.open
-    assert len(parsed.references) >= 5
+    assert len(parsed.references) > 40
     for reference in parsed.references:
         assert reference.startswith(("data:image/", "#"))
-    for fetched in ("@import", "url(", "fetch(", "http://", "https://"):
+    for fetched in ("@import", "url(", "fetch(", "https://"):
         assert fetched not in page
+    assert "default-src 'none'" in page
 
 
-def test_what_users_write_is_escaped(page):
+def test_ids_are_unique_and_every_link_leads_somewhere(parsed):
+    assert len(parsed.ids) == len(set(parsed.ids))
+    links = {reference[1:] for reference in parsed.references if reference.startswith("#")}
+    assert links <= set(parsed.ids)
+    assert {f"model-{variant.name}" for variant in VARIANTS} <= links
+
+
+def test_every_image_is_embedded_but_the_dialogs(parsed, data):
+    assert parsed.images.count(None) == 1
+    embedded = [source for source in parsed.images if source]
+    assert len(embedded) == len(data.figures) == 9
+    for source in embedded:
+        assert base64.b64decode(source.partition("base64,")[2])
+
+
+def test_what_users_write_is_escaped(page, parsed):
     """The run's name and a label hold a script; so does a figure, which is embedded as an image."""
-    parsed = _Page()
-    parsed.feed(page)
     assert parsed.scripts == 1, "only the page's own"
+    assert not parsed.handlers
     assert "alert(" not in re.sub(r"&lt;script&gt;alert\(&#34;x&#34;\)&lt;/script&gt;", "", page)
-    assert page.count("&lt;script&gt;") > 3
+    assert page.count("&lt;script&gt;") > 20
 
 
-def test_failed_runs_are_counted_and_shown(data, page):
-    table = summary_table(data)
-    rows = {row[0]: row for row in table.rows}
-    assert rows["T"][-2:] == ["2", "1"]
-    assert rows["S8Ffε"][1:] == ["–", "–", "–", "0", "2"]
-    assert table.marked == {0, 3}
-    assert "3 of 11 runs blew up: T 1 of 3, S8Ffε 2 of 2." in page
-    runs = runs_table(data)
-    assert len(runs.rows) == 11
-    assert len(runs.marked) == 3
-    assert all("blown up" in runs.rows[number] for number in runs.marked)
+def test_the_main_table_holds_what_the_tables_say(data):
+    table = main_table(data)
+    assert [re.sub(r" \(.*", "", column) for column in table.columns] == [
+        "Model", "TAE RDF", "TAE ADF", "TAE CDF", "Finished runs", "Stability", "R² on F", "ns/day",
+    ]  # fmt: skip
+    rows = {row.cells[0].text: row for row in table.rows}
+    assert list(rows) == ["T", "T4", "S1Ffε", "S8Ffε", EVIL]
+    own = data.summary.query("variant == 'T' and metric == 'rdf' and item == 'overall'").iloc[0]
+    error = rows["T"].cells[1]
+    assert error.value == own["mean"]
+    assert error.text == number(own["mean"])
+    assert error.notes == (interval(own["ci_low"], own["ci_high"]), "noise 0.40")
+    assert rows["T"].cells[4].text == "2 of 3"
+    assert [rows["T"].cells[5].text, *rows["T"].cells[5].notes] == ["1 stable", "1 drifting", "1 blown up"]
+    assert rows["T"].cells[7].text == "30.0"
+    assert all(row.cells[0].href == f"#model-{v.name}" for row, v in zip(table.rows, VARIANTS, strict=True))
 
 
-def test_the_lowest_error_is_starred_once_per_metric(data):
-    rows = summary_table(data).rows
-    for column, metric in ((1, "rdf"), (2, "adf"), (3, "cdf")):
-        starred = [row[0] for row in rows if "★" in row[column]]
-        table = data.summary[(data.summary["metric"] == metric) & (data.summary["item"] == "overall")]
-        table = table[table["r_max_A"].isna()]
-        assert starred == [table.loc[table["mean"].idxmin(), "label"]]
+def test_a_model_without_a_finished_run_stands_out(data):
+    row = main_table(data).rows[3]
+    assert row.bad
+    assert [c.text for c in row.cells[1:5]] == ["–", "–", "–", "0 of 2"]
+    assert row.cells[5].text == "2 blown up"
+
+
+def test_marks_of_the_lowest_and_of_what_cannot_be_told_from_it(data):
+    """S8-mine is lowest; T4 lies within 0.6 of it, T and S1 do not, and S8Ffε has no error."""
+    rows = main_table(data).rows
+    assert [row.cells[1].text[-1] in "★≈" and row.cells[1].text[-1] for row in rows] == [False, "≈", False, False, "★"]
+    turned = {"variant_a": "variant_b", "variant_b": "variant_a"}
+    other = replace(data, tables={**data.tables, "comparisons": data.tables["comparisons"].rename(columns=turned)})
+    assert [row.cells[1].text[-1] for row in main_table(other).rows][1::3] == ["≈", "★"], "whichever stands first"
+    bare = replace(data, tables={k: v for k, v in data.tables.items() if k != "comparisons"})
+    assert [row.cells[1].text.endswith("≈") for row in main_table(bare).rows] == [False] * 5
+
+
+def test_forces_stand_beside_the_ceiling(data):
+    """Of all teachers together the table of the ceiling knows R², of which there are no metrics of training."""
+    rows = main_table(data).rows
+    assert rows[1].cells[6].text == "0.215"
+    assert rows[1].cells[6].notes == ("86 % of ceiling",)
+    open_end = replace(data, tables={**data.tables, "ceiling": data.tables["ceiling"].assign(upper=np.nan)})
+    assert main_table(open_end).rows[1].cells[6].notes == ("at most 98 % of ceiling",), "of the lower bound"
+    assert ceiling_table(open_end).rows[0].cells[1].text == "≥ 0.220"
+    assert ceiling_table(data).rows[0].cells[1].text == "0.250"
+
+
+def test_runs_tell_what_became_of_them(data, page):
+    table = runs_table(data)
+    assert len(table.rows) == 11
+    assert sum(row.bad for row in table.rows) == 3
+    assert "Largest cluster of Cho: drifting." in page
+    drifting = table.rows[2]
+    assert drifting.cells[2] == Cell("drifting", 1, ("from 12.0 ps",), tone="bad")
+    own = runs_table(data, "T")
+    assert [row.cells[0].text for row in own.rows] == ["seed-1, 1", "seed-2, 1", "seed-3, 1"]
+    tae = data.tables["tae"].query("variant == 'T' and metric == 'rdf' and item == 'overall'")["tae"].to_list()
+    assert [row.cells[3].value for row in own.rows][::2] == tae[::2]
+    assert own.rows[1].cells[3].text == "–"
+
+
+def test_errors_of_a_model_are_marked_by_the_rule_of_thumb(data):
+    """3.0 over six pairs is 0.5, below 1; an ADF of 3.0 * 0.1 is above 0.2. Of other conventions nothing is known."""
+    model = data.palette.models[0]
+    tones = {row.cells[0].text: row.cells[1].tone for row in error_table(data, model).rows}
+    assert tones["RDF Cho-Cho"] == ""
+    assert tones["ADF Cho-Cl-Urea, 6 Å"] == "bad"
+    assert tones["RDF all"] == ""
+    config = {**data.config, "structure": {**data.config["structure"], "convention": "travis"}}
+    assert not any(row.cells[1].tone for row in error_table(replace(data, config=config), model).rows)
+    assert "Rules of thumb" not in render(replace(data, config=config))
+
+
+def test_comparisons_are_seen_from_the_models_own_side(data):
+    """T is worse than S8-mine, so S8-mine is better than T, whichever stands first in the table."""
+    models = data.palette.models
+    first = {row.cells[0].text: row.cells[1].text for row in rivals_table(data, models[0]).rows}
+    last = {row.cells[0].text: row.cells[1].text for row in rivals_table(data, models[4]).rows}
+    assert first == {"T4": "worse", "S1Ffε": "not distinguishable", "S8Ffε": "not distinguishable", EVIL: "worse"}
+    assert last["T"] == "better"
+    assert last["T4"] == "not distinguishable"
+
+
+def test_pages_of_models_quote_their_folders_and_seeds(data, page):
+    pages = {entry.model.name: entry for entry in model_pages(data)}
+    assert list(pages) == [variant.name for variant in VARIANTS]
+    usage = pages["T"].usage
+    assert usage.folder.parts[-2:] == ("T", "seed-1")
+    assert [folder.name for folder in usage.others] == ["seed-2", "seed-3"]
+    assert usage.pair_lines == ("pair_style mliap unified mliap.pt 0", "pair_coeff * * Cho Cl Urea")
+    assert f"cd {usage.folder}\nlmp -in in.lammps" in page
+    facts = dict(pages["T4"].facts)
+    assert facts["Networks"] == "3 networks, 27,852 parameters"
+    assert facts["Seeds of the training"] == "seed-1: 4711, seed-2: 4712, seed-3: 4713"
+    assert dict(pages["S8-mine"].facts)["Weights of the loss"] == "2 F (all-atom forces) + 1 f (teacher forces)"
+    assert pages["T4"].metrics is None
+    assert [figure.stem for figure in pages["S8-mine"].figures] == ["model_S8-mine"]
+
+
+def test_items_stand_beside_each_other(data):
+    table = item_table(data, "adf")
+    assert table.columns[1:] == ["T", "T4", "S1Ffε", "S8Ffε", EVIL]
+    assert [row.cells[0].text for row in table.rows] == [f"Cho-Cl-Urea, {r} Å" for r in ("6", "6.5", "7.5")]
 
 
 def test_speed_of_runs_and_of_jobs_stands_beside_the_paper(data, page):
     """30 and 4 ns/day were made up for a run, and 1.5 times as much for the runs of a job."""
     table = performance_table(data)
-    rows = {row[0]: row[1:] for row in table.rows}
+    rows = {row[0]: row[1:] for row in table.texts_of()}
     assert list(table.columns) == [
         "Model", "ns/day of a run", "ns/day of a job (runs)", "Speed / T4", "Networks",
     ]  # fmt: skip
-    assert rows["T4"] == ["4.00 ± 0.00", "6.00 (2)", "1.00", "8"], "as many networks as the config has teachers"
-    assert rows["T"] == ["30.0 ± 0.0", "45.0 (3)", "7.50", "1"]
+    assert rows["T4"] == ["4.00", "6.00 (2)", "1.00", "8"], "as many networks as the config has teachers"
+    assert rows["T"] == ["30.0", "45.0 (3)", "7.50", "1"]
     assert performance_settings(data) == "128 beads, time step 4 fs, device cpu, threads: 1, cutoff 7.5 Å"
-    assert paper_table().rows == [
+    assert paper_table().texts_of() == [
         ["T", "2.66", "4.93", "1"],
         ["T8", "0.54", "1.00", "8"],
         ["S1", "2.66", "4.93", "1"],
@@ -233,11 +237,8 @@ def test_what_differs_from_the_paper_is_said(data, page):
     ]  # fmt: skip
     assert "do not compare" in page
     network = {**data.config["network"], "n_sensitivities": 20, "cutoff_A": 12.0}
-    same = replace(
-        data,
-        config={**data.config, "network": network},
-        performance=data.performance.assign(n_beads=1000, timestep_fs=2.0, threads=48),
-    )
+    performance = data.performance.assign(n_beads=1000, timestep_fs=2.0, threads=48)
+    same = replace(data, config={**data.config, "network": network}, tables={**data.tables, "performance": performance})
     assert unlike_paper(same) == []
     assert "the hardware is not" in render(same)
     teachers = {**data.config["teachers"], "seeds": [1, 2]}
@@ -250,10 +251,10 @@ def test_settings_that_differ_between_models_get_columns(data):
     teachers = performance["variant"] == "T"
     performance.loc[teachers, ["device", "threads"]] = ["cuda", 4.0]
     performance.loc[performance.index[teachers][0], "threads"] = np.nan
-    other = replace(data, performance=performance)
+    other = replace(data, tables={**data.tables, "performance": performance})
     table = performance_table(other)
     assert list(table.columns[-2:]) == ["Device", "Threads"]
-    assert [row[-2:] for row in table.rows[:2]] == [["cuda", "4"], ["cpu", "1"]]
+    assert [row[-2:] for row in table.texts_of()[:2]] == [["cuda", "4"], ["cpu", "1"]]
     assert performance_settings(other) == "128 beads, time step 4 fs, cutoff 7.5 Å"
     assert "device cpu or cuda instead of cpu" in unlike_paper(other)
 
@@ -264,47 +265,117 @@ def test_jobs_count_once_and_small_ones_not_at_all(data):
     teachers = performance.index[performance["variant"] == "T"]
     performance.loc[teachers, "runs_together"] = [2, 2, 1]
     performance.loc[teachers, "ns_per_day_together"] = [50.0, 50.0, 33.0]
-    row = performance_table(replace(data, performance=performance)).rows[0]
+    row = performance_table(replace(data, tables={**data.tables, "performance": performance})).texts_of()[0]
     assert row[2:4] == ["50.0 (2)", f"{50 / 6:.2f}"]
     silent = performance.assign(runs_together=np.nan, ns_per_day_together=np.nan)
-    row = performance_table(replace(data, performance=silent)).rows[0]
-    assert row[1:4] == ["30.0 ± 0.0", "–", "–"]
+    row = performance_table(replace(data, tables={**data.tables, "performance": silent})).texts_of()[0]
+    assert row[1:4] == ["30.0", "–", "–"]
 
 
 def test_the_page_tells_what_was_run(data, page):
+    """Numbers of the methods come from the config and from the files."""
     text = re.sub(r"\s+", " ", page)
-    for fact in ("16: 4 Cho, 4 Cl, 8 Urea", "24 training, 3 validation, 3 test frames", "time step 4 fs",
-                 "in bins of 0.8 Å", config_hash(data.config), "ab" * 32, "20250722",
+    for fact in ("16 beads: 4 Cho (104.17 g/mol), 4 Cl (35.450 g/mol), 8 Urea (60.060 g/mol)",
+                 "24 for training, 3 for validation and 3 for tests", "3 ps apart", "time step of 4 fs",
+                 "in bins of 0.1 Å", "8 sensitivity functions", "learning rate of 0.005 and batches of 4 frames",
+                 "Intervals (95 %)", "500 resamples", "exceeded with a probability of 5 %",
+                 "more than 50 % of the beads", "9,284 parameters", config_hash(data.config), "ab" * 32, "20250722",
                  "rms difference (kcal/mol/Å)"):  # fmt: skip
-        assert fact in text
-    assert "seed-3" in text
+        assert fact in text, fact
+    assert "multiplied by 0.5" in text
+    batches = {**data.config["training"], "schedule": "batch-size"}
+    assert "batch size was divided by 0.5" in render(replace(data, config={**data.config, "training": batches}))
+    made = {**data.config["aa"], "source": "gromacs"}
+    assert "simulated with GROMACS for 900 ps" in render(replace(data, config={**data.config, "aa": made}))
 
 
-def test_figures_come_in_the_order_of_the_page(data):
-    """10 after 7.5, as numbers; of several radii the widest is open."""
-    assert [figure.stem for figure in data.figures] == ["tae_overall", "adf_7.5A", "adf_10A", "energy", "prior"]
-    assert [figure.folded for figure in data.figures] == [False, True, False, False, False]
-    assert all(figure.caption for figure in data.figures)
-    with pytest.raises(InputError, match="odd"):
-        place_figures([Path("odd.svg")], {})
+def test_run_time_is_summed_by_stage(data):
+    """7 and 107 s of simulations were made up, and 207 s of a stage that comes before them."""
+    assert list(data.runtime["rule"]) == ["fit_prior", "simulate"]
+    assert list(data.runtime["total_s"]) == [207.0, 114.0]
+    assert runtime_table(data.runtime).texts_of() == [
+        ["fit prior", "1", "3 min 27 s", "3 min 27 s", "6.5 s", "250"],
+        ["simulate", "2", "1 min 54 s", "1 min 47 s", "13 s", "250"],
+        ["all", "3", "5 min 21 s", "3 min 27 s", "20 s", "250"],
+    ]
+    assert runtime_table(read_runtime([])) is None
+    assert [clock(s) for s in (0.04, 59.4, 3599, 7325)] == ["0.0 s", "59 s", "59 min 59 s", "2 h 02 min"]
 
 
-def test_captions_hold_the_values_of_the_config(data):
-    by_stem = {figure.stem: figure.caption for figure in data.figures}
-    assert "bins of 0.8 Å" in by_stem["tae_overall"]
-    assert "20.0°" in by_stem["adf_10A"]
+def test_a_file_that_is_no_benchmark_is_bad_input(tmp_path):
+    (tmp_path / "simulate.tsv").write_text("a\tb\n1\t2\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"simulate\.tsv"):
+        read_runtime([tmp_path / "simulate.tsv"])
 
 
-def test_a_caption_with_a_value_that_is_not_there_is_bad_input(tmp_path):
-    path = tmp_path / "rdf.rst"
-    path.write_text("{{ snakemake.config['nothing'] }}", encoding="utf-8")
-    with pytest.raises(InputError, match=r"rdf\.rst"):
-        render_captions([path], snakemake=type("Job", (), {"config": {}}))
+def test_tables_without_a_column_are_bad_input(tmp_path):
+    """As left by a version before the column was there."""
+    made = fabricate_report(tmp_path / "run")
+    assert set(COLUMNS) == set(made.tables)
+    paths = {name: tmp_path / "run" / "tables" / f"{name}.csv" for name in COLUMNS}
+    mapped = tmp_path / "run" / "mapped"
+    write_table(paths["runs"], made.runs.drop(columns="stability"), {})
+    with pytest.raises(InputError, match="stability"):
+        gather("r", made.config, made.palette, paths, mapped / "beads.h5", mapped / "split.json", [], {})
 
 
-def test_writing_is_reproducible_and_works_without_optional_tables(data, tmp_path):
+def test_writing_is_reproducible_and_works_without_optional_parts(data, tmp_path):
     write_report(tmp_path / "1.html", data)
     write_report(tmp_path / "2.html", data)
     assert (tmp_path / "1.html").read_bytes() == (tmp_path / "2.html").read_bytes()
-    bare = render(replace(data, gradient_check=None, students=None, figures=()))
-    assert "negative gradient" not in bare
+    needed = {name: data.tables[name] for name in ("summary", "runs", "performance", "training")}
+    bare = replace(data, tables=needed, students=data.students.iloc[:0], figures=(), cards={},
+                   runtime=data.runtime.iloc[:0])  # fmt: skip
+    text = render(bare)
+    found = Page()
+    found.feed(text)
+    assert not found.errors
+    for missing in ("negative gradient of the energy</h3>", "Noise ceiling", "Pictures of the box", "Use it in LAMMPS",
+                    "Run time by stage", "weights of their losses"):  # fmt: skip
+        assert missing in render(data) or missing.startswith("negative")
+        assert missing not in text
+
+
+def test_a_run_without_pictures_of_the_box(tmp_path):
+    """Switched off in the config: no section, and no link to one."""
+    config = read_config()
+    config["pictures"] = False
+    made = fabricate_report(tmp_path / "run", config)
+    assert "boxes" not in [figure.stem for figure in made.figures]
+    assert 'href="#pictures"' not in render(made)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.01234, "0.0123"),
+        (1.2, "1.20"),
+        (1234.5, "1,234"),
+        (-0.5, "−0.500"),
+        (0, "0"),
+        (np.nan, "–"),
+        (2e-7, "2.00e−07"),
+        (-0.00868, "−0.00868"),
+    ],
+)
+def test_numbers_have_three_digits(value, text):
+    assert number(value) == text
+
+
+def test_words_for_numbers():
+    assert interval(1.234, 1.456) == "1.23 to 1.46"
+    assert interval(-0.1, 0.1) == "−0.10 to 0.10"
+    assert interval(np.nan, 1.0) == ""
+    assert mean_and_std(5.123, 0.12) == "5.12 ± 0.12"
+    assert mean_and_std(5.123, np.nan) == "5.12"
+    assert [p_value(p) for p in (0.0002, 0.034, np.nan)] == ["< 0.001", "0.034", "–"]
+    assert column_words("rms_difference_kcal_mol_A") == "rms difference (kcal/mol/Å)"
+    assert column_words("ns_per_day") == "ns/day"
+    assert [cell(value).text for value in (3, 3.0, "a", None, True)] == ["3", "3", "a", "–", "yes"]
+
+
+def test_the_script_on_a_models_page_is_python(data, page):
+    """That it runs is in the integration tests; ``compile`` finds what a template may break."""
+    script = re.search(r'<pre class="script">(.*?)</pre>', page, re.S)[1]
+    compile(html.unescape(script), "run_model.py", "exec")
+    assert str(ROOT) not in script

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from cgdistill.structure.adf import ADF
 from cgdistill.structure.grids import Grid
-from structure_cases import CUBIC, NAMES, TRICLINIC, gas, nearest_vectors
+from structure_cases import CUBIC, NAMES, TRICLINIC, gas, nearest_vectors, shared_by_hand
 
 GRID = Grid(0.0, 180.0, 2.0, "deg")
 
@@ -95,3 +95,28 @@ def test_bead_on_its_neighbour_spans_no_angle():
     adf = ADF(NAMES, np.array([0, 1, 2]), GRID, [(0, 1, 2)], [4.0])
     adf.add(positions, CUBIC[None])
     assert not adf.curves()[0].values.any()
+
+
+def test_convention_of_travis_by_hand():
+    """Linear sharing before the cone correction, mean over bins 100; the program itself: tests/integration."""
+    positions, _, types = gas(1, 90, TRICLINIC, seed=10)
+    triplets = [(0, 0, 0), (0, 1, 2)]
+    adf = ADF(NAMES, types, GRID, triplets, [5.0, 7.0], "travis")
+    adf.add(positions, TRICLINIC[None])
+    belts = np.cos(np.radians(GRID.edges[:-1])) - np.cos(np.radians(GRID.edges[1:]))
+    for curve, triplet in zip(adf.curves(), np.repeat(triplets, 2, axis=0), strict=True):
+        angles = brute_force(positions[0], TRICLINIC, types, tuple(triplet))
+        weights = shared_by_hand(angles[angles[:, 1] < curve.r_max_A, 0], GRID) / belts
+        assert curve.values == pytest.approx(100.0 * weights / weights.mean()), curve.item
+    assert adf.value_unit != ADF(NAMES, types, GRID, triplets, [5.0]).value_unit
+
+
+def test_angles_start_at_zero_unless_travis_counts():
+    short = Grid(1.0, 180.0, 1.0, "deg")
+    with pytest.raises(ValueError, match="from 0 to 180"):
+        ADF(NAMES, np.zeros(3, dtype=int), short, [(0, 0, 0)], [5.0])
+    positions = np.array([[[1.0, 1, 1], [1.0, 1, 4], [1.001, 1, 4.5], [1.0, 4, 1]]])
+    types = np.array([0, 1, 1, 1])
+    adf = ADF(NAMES, types, short, [(1, 0, 1)], [4.0], "travis")
+    adf.add(positions, CUBIC[None])
+    assert adf.total.sum() == pytest.approx(2.0)  # the angle of 0.02 degrees is left out

@@ -63,3 +63,16 @@ def test_beyond_the_grid():
     cdf.add(positions, CUBIC[None] * 2)
     assert cdf.curves()[0].values[20] == pytest.approx(0.5 / 0.1)
     assert cdf.beyond() == pytest.approx({"Cho": 0.5})
+
+
+def test_convention_of_travis_shares_each_merger():
+    """At an edge half and half, at a centre whole, in the outermost half bins whole; in 100 frames."""
+    spacings = np.array([0.3, 2.0, 2.75, 3.5, 5.8, 9.0])
+    x = np.concatenate([[0.0], np.cumsum(spacings)])
+    positions = np.stack([x, np.zeros(7), np.zeros(7)], axis=1)
+    cdf = CDF(NAMES, np.zeros(7, dtype=int), Grid(0.0, 6.0, 1.0, "A"), "travis")
+    for _ in range(2):
+        cdf.add(positions[None], 80.0 * np.eye(3)[None])
+    assert cdf.curves()[0].values == pytest.approx(100.0 * np.array([1.0, 0.5, 0.5 + 0.75, 1.25, 0.0, 1.0]))
+    assert cdf.beyond() == pytest.approx({"Cho": 1 / 6})
+    assert cdf.value_unit != CDF(NAMES, np.zeros(7, dtype=int), GRID).value_unit

@@ -15,7 +15,6 @@ from cgdistill.structure.curves import (
     label_run,
     read_curves,
     read_curves_provenance,
-    resolve_cdf,
     write_curves,
 )
 from scipy.spatial.transform import Rotation
@@ -102,16 +101,6 @@ def test_metrics_alone_equal_metrics_together(system, expected):
         pd.testing.assert_frame_equal(alone, together, check_dtype=False)
 
 
-def test_resolve_cdf_gives_each_time_its_own_curve(system):
-    """The average over the times is the CDF of the trajectory."""
-    positions, cells, types = system
-    table = resolve_cdf([(10.0 * n, positions[n], cells[n]) for n in range(5)], NAMES, types, SPEC)
-    assert table["time_ps"].unique().tolist() == [0.0, 10.0, 20.0, 30.0, 40.0]
-    mean = table.groupby(["item", "x"], sort=False)["value"].mean().to_numpy()
-    whole = compute_curves([(positions, cells)], NAMES, types, SPEC, metrics=["cdf"])
-    assert mean == pytest.approx(whole["value"].to_numpy())
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -196,6 +185,15 @@ def test_warnings_for_curves_that_hold_too_little(caplog, monkeypatch):
     assert "run-2: cdf of Cho: 100.0 % of the merge distances" in caplog.text
     assert "run-2: no angle Cho-Cho-Cho within 5 A" in caplog.text
     assert found["value"].notna().all()
+
+
+def test_an_adf_alone_needs_triplets(system):
+    """Together with others it is left out."""
+    positions, cells, types = system
+    spec = StructureSpec.from_config(section(triplets=[]))
+    assert set(compute_curves([(positions, cells)], NAMES, types, spec)["metric"]) == {"rdf", "cdf"}
+    with pytest.raises(InputError, match=r"structure\.adf\.triplets: found none"):
+        compute_curves([(positions, cells)], NAMES, types, spec, metrics=["adf"])
 
 
 def test_curves_on_disk(tmp_path, expected):

@@ -8,7 +8,7 @@ import pytest
 from cgdistill.cells import perpendicular_widths_A
 from cgdistill.structure.grids import Grid
 from cgdistill.structure.rdf import RDF
-from structure_cases import CUBIC, NAMES, TRICLINIC, gas
+from structure_cases import CUBIC, NAMES, TRICLINIC, gas, nearest_vectors, shared_by_hand
 
 GRID = Grid(0.0, 8.0, 0.1, "A")
 
@@ -93,3 +93,29 @@ def test_perpendicular_widths():
     """Against the height formula of a sheared cell."""
     cell = np.array([[10.0, 0, 0], [10.0, 10.0, 0], [0, 0, 10.0]])
     assert perpendicular_widths_A(cell) == pytest.approx([10 / np.sqrt(2), 10.0, 10.0])
+
+
+def test_convention_of_travis_by_hand():
+    """Linear sharing, and N_a N_b for like pairs too; the program itself: tests/integration/test_travis.py."""
+    positions, cells, types = gas(2, 80, TRICLINIC, seed=9, spread=1)
+    rdf = RDF(NAMES, types, GRID, "travis")
+    rdf.add(positions, cells)
+    counts = np.bincount(types)
+    shells = 4 / 3 * np.pi * np.diff(GRID.edges**3)
+    for curve in rdf.curves():
+        a, b = (NAMES.index(name) for name in curve.item.split("-"))
+        expected = np.zeros(GRID.n_bins)
+        for frame in positions:
+            distances = np.linalg.norm(nearest_vectors(frame, TRICLINIC), axis=-1)
+            pairs = distances[np.ix_(types == a, types == b)]
+            if a == b:
+                pairs = pairs[~np.eye(len(pairs), dtype=bool)]
+            expected += shared_by_hand(pairs.ravel(), GRID)
+        expected *= np.linalg.det(TRICLINIC) / (2 * counts[a] * counts[b] * shells)
+        assert curve.values == pytest.approx(expected), curve.item
+    assert rdf.value_unit != RDF(NAMES, types, GRID).value_unit
+
+
+def test_unknown_convention_is_refused():
+    with pytest.raises(ValueError, match="convention 'gromacs'"):
+        RDF(NAMES, np.zeros(3, dtype=int), GRID, "gromacs")

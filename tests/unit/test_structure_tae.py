@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from cgdistill.errors import InputError
-from cgdistill.structure.tae import summarise, tae_table, total_absolute_error
+from cgdistill.structure.tae import average_runs, tae_table, total_absolute_error
 
 X = np.arange(0.05, 10.0, 0.1)
 
@@ -114,7 +114,7 @@ def test_failed_runs_are_listed_with_their_status():
 
 def test_summary_leaves_failed_runs_out_and_counts_them():
     """The mean of 0.1 and 0.3 (not of 99), spread with ddof 1, two failed."""
-    summary = summarise(tae_table(REFERENCE, CURVES, RUNS, {"T": "teachers"}), RUNS)
+    summary = average_runs(tae_table(REFERENCE, CURVES, RUNS, {"T": "teachers"}), RUNS)
     row = pick(summary, variant="T", metric="rdf", item="Cho-Cho")
     assert row.label == "teachers"
     assert (row["mean"], row["std"]) == pytest.approx((2.0, 2.0 / np.sqrt(2)))
@@ -127,7 +127,7 @@ def test_summary_leaves_failed_runs_out_and_counts_them():
 def test_variant_of_which_every_run_failed_stays_in_the_summary():
     """n = 0, mean NaN, all counted."""
     runs = RUNS[RUNS["status"] == "blown up"]
-    summary = summarise(tae_table(REFERENCE, CURVES[CURVES["member"] == "seed-3"], runs), runs)
+    summary = average_runs(tae_table(REFERENCE, CURVES[CURVES["member"] == "seed-3"], runs), runs)
     assert len(summary) == 12
     assert summary["mean"].isna().all() and (summary["n"] == 0).all() and (summary["n_failed"] == 2).all()
 
@@ -146,4 +146,4 @@ def test_tables_that_do_not_match_are_refused():
     with pytest.raises(InputError, match="x_unit of"):
         tae_table(REFERENCE, CURVES.assign(x_unit="nm"))
     with pytest.raises(InputError, match="T8/ensemble/1 in one table alone"):
-        summarise(tae_table(REFERENCE, CURVES, RUNS), RUNS[RUNS["variant"] == "T"])
+        average_runs(tae_table(REFERENCE, CURVES, RUNS), RUNS[RUNS["variant"] == "T"])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from cgdistill.figures.catalogue import JOBS
 
 HEADER = "name\tlabel\tteacher\tw_F\tw_f\tw_E\tw_e\n"
 
@@ -109,7 +110,9 @@ def test_paper_plans_the_whole_matrix(root, tmp_path):
         runs[match[1]] += len(match[2].split(", "))
     assert runs == {"T": 8, "T8": 8, "S1": 192, "S8": 48}
     assert counts["compute_structure"] == counts["compute_tae"] == 11
-    for rule in ("map_trajectory", "fit_prior", "average_ensemble", "collect_tables", "plot_figures", "write_report"):
+    for rule in ("map_trajectory", "fit_prior", "average_ensemble", "collect_tables", "compare_models", "write_report"):
+        assert counts[rule] == 1
+    for rule in ("estimate_ceiling", "measure_spread", *(f"plot_{job}" for job in JOBS)):
         assert counts[rule] == 1
     for rule in ("build_box", "minimise_aa", "equilibrate_aa", "produce_aa"):
         assert counts[rule] == 1
@@ -151,7 +154,7 @@ def test_one_student_needs_its_teachers_and_no_other_student(root, write_config)
         "compute_tae": 1,
     }
     assert named(messages, "Train students") == {"S8-aa-kd-bead": ["ensemble"]}
-    assert named(messages, "Simulate") == {"S8-aa-kd-bead": ["ensemble/replica-1", "ensemble/replica-2"]}
+    assert named(messages, "Simulate") == {"S8-aa-kd-bead": [f"ensemble/replica-{k}" for k in (1, 2, 3, 4)]}
 
 
 def test_one_run_needs_the_runs_of_its_job_alone(root, write_config):
@@ -196,6 +199,13 @@ def test_a_row_of_the_students_table_is_a_variant(root, write_config, demo):
     assert all("S8-new" in message for message in new - old)
 
 
+def test_pictures_can_be_left_out(root, write_config, demo):
+    (before, _), _ = demo
+    after, _ = plan(root, "--configfile", write_config(pictures=False))
+    assert before["plot_boxes"] == 1
+    assert before - after == {"plot_boxes": 1}
+
+
 def test_teachers_alone(root, write_config):
     """A table without rows: T and T3, no student."""
     counts, messages = plan(root, "--configfile", write_config(HEADER, teachers__seeds=[4, 9, 11]))
@@ -210,6 +220,11 @@ def test_teachers_alone(root, write_config):
         ({"training__learning_rat": 1e-3}, "config: training: found unknown key 'learning_rat'"),
         ({"network__cutoff_A": ...}, "config: network: found no key 'cutoff_A'"),
         ({"structure__adf__triplets": [["Cho", "Na", "Cl"]]}, "config: structure.adf.triplets[0]: found Na"),
+        (
+            {"structure__cdf__resolved_every_ps": 0.2},
+            "structure.cdf.resolved_every_ps: found 0.2 ps",
+        ),
+        ({"stability__largest_cluster": 1.5}, "config: stability.largest_cluster: found 1.5, expected at most 1"),
         ({"aa__files__topology": "none.gro"}, "config: aa.files.topology: found no file none.gro"),
         ({"students": HEADER + "S1-x\tx\tsingle\t0\t0\t0\t0\n"}, "students.tsv: S1-x: found no weight above 0"),
     ],

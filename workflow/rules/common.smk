@@ -8,8 +8,9 @@ WORKFLOW = Path(str(workflow.current_basedir)).resolve().parent
 # Jobs started by `script:` inherit this path; the package need not be installed for them.
 sys.path.insert(0, str(WORKFLOW / "lib"))
 
-from cgdistill.config import check_config, read_students, read_yaml, sorted_keys, validate
+from cgdistill.config import check_config, read_students, read_yaml, sorted_keys, student_rows, validate
 from cgdistill.errors import InputError
+from cgdistill.figures.catalogue import box_variants, catalogue, drawn_by
 from cgdistill.mapping_rules import MappingRules
 from cgdistill.provenance import sha256_of, source_digest
 from cgdistill.seeds import derive
@@ -36,15 +37,23 @@ RUN = config["run"]
 RESULTS, LOGS, BENCH = (f"{top}/{RUN}" for top in ("results", "logs", "benchmarks"))
 #: Restarts and training checkpoints; Snakemake never deletes them.
 CHECKPOINTS = f"{RESULTS}/checkpoints"
-FIGURES = f"{RESULTS}/figures"
 SEEDS = config["teachers"]["seeds"]
 _VARIANTS = {variant.name: variant for variant in all_variants(len(SEEDS), students)}
 VARIANTS = list(_VARIANTS)
 LABELS = {name: variant.label for name, variant in _VARIANTS.items()}
 KINDS = {name: variant.kind for name, variant in _VARIANTS.items()}
 JOBS = config["resources"]
+STUDENT_ROWS = student_rows(config["students"]["table"])[1]
+_RADII = config["structure"]["adf"]["r_max_A"] if config["structure"]["adf"]["triplets"] else []
+#: What figures and page call the models.
+MODELS = {"names": VARIANTS, "labels": LABELS, "kinds": KINDS}
+FIGURES = catalogue(VARIANTS, KINDS, LABELS, STUDENT_ROWS, _RADII, config["pictures"])
+BOX_VARIANTS = box_variants(VARIANTS, KINDS, STUDENT_ROWS)
 #: What determines a simulation; how many there are, and how they share jobs, changes none of them.
 SIMULATION = {key: value for key, value in config["simulation"].items() if key not in ("replicas", "runs_per_job")}
+
+#: Structure tables of a trajectory, and the names of those of the reference.
+REFERENCE_FILES = {"curves": "reference"} | {name: f"reference_{name}" for name in ("blocks", "resolved", "series")}
 
 
 wildcard_constraints:
@@ -80,6 +89,9 @@ def runs_of(variant):
         for member in members(variant)
         for replica in range(1, n_replicas(variant) + 1)
     ]
+
+
+CARDS = [f"{RESULTS}/models/{variant}/{member}/card.json" for variant in VARIANTS for member in members(variant)]
 
 
 def simulation_jobs():
@@ -130,15 +142,24 @@ def teacher_predictions(member):
     return f"{RESULTS}/teachers/{'mean.h5' if member == ENSEMBLE else f'{member}/predictions.h5'}"
 
 
-def figure(stem, caption, category, subcategory="", **labels):
-    """SVG and PNG of a figure; the SVG goes into Snakemake's report."""
-    details = {"caption": f"../report/{caption}.rst", "category": category, "labels": labels}
-    if subcategory:
-        details["subcategory"] = subcategory
-    return [report(f"{FIGURES}/{stem}.svg", **details), f"{FIGURES}/{stem}.png"]
+def table(stem, label):
+    """A table of the whole run, also in Snakemake's report."""
+    details = {"caption": "../report/tables.rst", "category": "Tables", "labels": {"table": label}}
+    return report(f"{RESULTS}/tables/{stem}.csv", **details)
+
+
+def figures(job):
+    """SVG and PNG of all figures that a job draws; the SVGs go into Snakemake's report."""
+    files = []
+    for entry in drawn_by(FIGURES, job):
+        details = {"caption": f"../report/{entry.caption}.rst", "category": entry.category, "labels": entry.labels}
+        if entry.subcategory:
+            details["subcategory"] = entry.subcategory
+        path = f"{RESULTS}/figures/{entry.stem}"
+        files += [report(f"{path}.svg", **details), f"{path}.png"]
+    return files
 
 
 def final_products():
     """What the workflow is for: report, tables and figures, and an exported folder of every model."""
-    models = [f"{RESULTS}/models/{variant}/{member}/card.json" for variant in VARIANTS for member in members(variant)]
-    return [f"{RESULTS}/report.html", *models]
+    return [f"{RESULTS}/report.html", *CARDS]

@@ -16,6 +16,7 @@ for variant, number, runs in simulation_jobs():
             beads=rules.map_trajectory.output.beads,
             split=rules.split_frames.output.split,
         output:
+            equilibrations=expand(f"{RESULTS}/simulations/{{run}}/equilibration.lammpstrj", run=runs),
             trajectories=expand(f"{RESULTS}/simulations/{{run}}/trajectory.lammpstrj", run=runs),
             thermo=expand(f"{RESULTS}/simulations/{{run}}/thermo.csv", run=runs),
             records=expand(f"{RESULTS}/simulations/{{run}}/run.json", run=runs),

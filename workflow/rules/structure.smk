@@ -3,7 +3,7 @@ rule compute_reference:
     input:
         beads=rules.map_trajectory.output.beads,
     output:
-        curves=f"{RESULTS}/structure/reference.parquet",
+        **{name: f"{RESULTS}/structure/{file}.parquet" for name, file in REFERENCE_FILES.items()},
     log:
         f"{LOGS}/structure/compute_reference.log",
     benchmark:
@@ -16,7 +16,8 @@ rule compute_reference:
         runtime=JOBS["analyse"]["runtime_min"],
     params:
         structure=config["structure"],
-        code=source_digest("structure.curves"),
+        blocks=config["statistics"]["blocks"],
+        code=source_digest("runs"),
     message:
         "Structure of the all-atom reference"
     script:
@@ -26,13 +27,14 @@ rule compute_reference:
 rule compute_structure:
     input:
         beads=rules.map_trajectory.output.beads,
+        reference=rules.compute_reference.output.series,
         runs=lambda wildcards: expand(
             f"{RESULTS}/simulations/{{run}}/{{file}}",
             run=runs_of(wildcards.variant),
-            file=["trajectory.lammpstrj", "thermo.csv", "run.json"],
+            file=["equilibration.lammpstrj", "trajectory.lammpstrj", "thermo.csv", "run.json"],
         ),
     output:
-        curves=f"{RESULTS}/structure/{{variant}}/curves.parquet",
+        **{name: f"{RESULTS}/structure/{{variant}}/{name}.parquet" for name in REFERENCE_FILES},
         runs=f"{RESULTS}/structure/{{variant}}/runs.csv",
     log:
         f"{LOGS}/structure/{{variant}}/compute_structure.log",
@@ -46,10 +48,12 @@ rule compute_structure:
         runtime=JOBS["analyse"]["runtime_min"],
     params:
         structure=config["structure"],
+        blocks=config["statistics"]["blocks"],
+        stability=config["stability"],
         folders=lambda wildcards: [f"{RESULTS}/simulations/{run}" for run in runs_of(wildcards.variant)],
-        code=[source_digest("structure.curves"), source_digest("runs")],
+        code=source_digest("runs"),
     message:
-        "Structure of the runs of {wildcards.variant}"
+        "Structure and stability of the runs of {wildcards.variant}"
     script:
         "../scripts/compute_structure.py"
 
@@ -57,21 +61,27 @@ rule compute_structure:
 rule compute_tae:
     input:
         reference=rules.compute_reference.output.curves,
+        reference_blocks=rules.compute_reference.output.blocks,
         curves=rules.compute_structure.output.curves,
+        blocks=rules.compute_structure.output.blocks,
         runs=rules.compute_structure.output.runs,
     output:
         tae=f"{RESULTS}/structure/{{variant}}/tae.csv",
         summary=f"{RESULTS}/structure/{{variant}}/summary.csv",
     log:
         f"{LOGS}/structure/{{variant}}/compute_tae.log",
+    benchmark:
+        f"{BENCH}/structure/{{variant}}/compute_tae.tsv"
     conda:
         "../../envs/cgdistill.yaml"
     resources:
-        mem_mb=JOBS["light"]["mem_mb"],
-        runtime=JOBS["light"]["runtime_min"],
+        mem_mb=JOBS["analyse"]["mem_mb"],
+        runtime=JOBS["analyse"]["runtime_min"],
     params:
         label=lambda wildcards: LABELS[wildcards.variant],
-        code=source_digest("structure.tae"),
+        statistics=config["statistics"],
+        seed=lambda wildcards: derive(config["seed"], "bootstrap", wildcards.variant),
+        code=source_digest("statistics"),
     message:
         "Total absolute error of {wildcards.variant}"
     script:

@@ -1,12 +1,13 @@
 """Tables of the whole run from those of its variants, networks and simulations.
 
-Inputs: tae, summary, runs (one per variant), records (run.json of each simulation), teachers, students (metrics).
-Outputs: tae, summary, runs, performance, training.
+Inputs: tae, summary, runs, curves (one per variant), reference (curves), records (run.json of each simulation),
+teachers, students (metrics). Outputs: tae, summary, runs, performance, training, curves.
 """
 
 from cgdistill import collect
 from cgdistill.console import job
 from cgdistill.provenance import stamp
+from cgdistill.structure.files import write_curves
 from cgdistill.tables import write_table
 
 with job(snakemake.log[0]):
@@ -19,3 +20,5 @@ with job(snakemake.log[0]):
     write_table(output.performance, speed, stamp(labels, source.records, versions=versions))
     training = collect.training_of(source.teachers, source.students, labels)
     write_table(output.training, training, stamp(labels, [*source.teachers, *source.students]))
+    curves = [source.reference, *source.curves]
+    write_curves(output.curves, collect.curves_of(curves), stamp(labels, curves))

@@ -1,25 +1,22 @@
 """Structure of the mapped all-atom reference.
 
-Input: beads. Output: curves.
+Input: beads. Outputs: curves, blocks, resolved, series.
 """
 
 from cgdistill.beads import BeadFile
 from cgdistill.console import job
 from cgdistill.provenance import stamp
-from cgdistill.structure.curves import compute_curves, label_run, write_curves
+from cgdistill.runs import analyse_reference
+from cgdistill.structure.files import write_blocks, write_curves, write_resolved, write_series
 from cgdistill.structure.spec import StructureSpec
 
 with job(snakemake.log[0], snakemake.threads):
-    params = snakemake.params
+    output, params = snakemake.output, snakemake.params
+    spec = StructureSpec.from_config(params.structure)
     with BeadFile(snakemake.input.beads) as beads:
-        curves = compute_curves(
-            ((chunk.positions_A, chunk.cells_A) for chunk in beads.chunks(16)),
-            beads.topology.type_names,
-            beads.topology.bead_types,
-            StructureSpec.from_config(params.structure),
-            threads=snakemake.threads,
-            source=snakemake.input.beads,
-            n_frames=len(beads),
-        )
+        found = analyse_reference(beads, spec, n_blocks=params.blocks, threads=snakemake.threads)
     provenance = stamp(params.structure, dict(snakemake.input.items()))
-    write_curves(snakemake.output.curves, label_run(curves, "AA", "AA", 0), provenance)
+    write_curves(output.curves, found.curves, provenance)
+    write_blocks(output.blocks, found.blocks, provenance)
+    write_resolved(output.resolved, found.resolved, provenance)
+    write_series(output.series, found.series, provenance)

@@ -1,22 +1,34 @@
-"""Structure curves and descriptions of the runs of a variant.
+"""Structure, stability and descriptions of the runs of a variant.
 
-Inputs: beads (topology of the reference), runs (trajectory, thermo, record of each). Outputs: curves, runs.
+Inputs: beads (topology of the reference), reference (its series), runs (trajectories, thermo, record of each).
+Outputs: curves, blocks, resolved, series, runs.
 """
 
 from cgdistill.beads import BeadFile
 from cgdistill.console import job
 from cgdistill.provenance import stamp
-from cgdistill.runs import analyse_runs
-from cgdistill.structure.curves import write_curves
+from cgdistill.runs import analyse_runs, read_cluster_cutoffs
+from cgdistill.stability import StabilitySpec
+from cgdistill.structure.files import read_series, write_blocks, write_curves, write_resolved, write_series
 from cgdistill.structure.spec import StructureSpec
 from cgdistill.tables import write_table
 
 with job(snakemake.log[0], snakemake.threads):
-    params = snakemake.params
-    with BeadFile(snakemake.input.beads) as beads:
+    source, output, params = snakemake.input, snakemake.output, snakemake.params
+    with BeadFile(source.beads) as beads:
         topology = beads.topology
-    spec = StructureSpec.from_config(params.structure)
-    curves, runs = analyse_runs(params.folders, topology, spec, snakemake.threads)
-    provenance = stamp(params.structure, list(snakemake.input.runs))
-    write_curves(snakemake.output.curves, curves, provenance)
-    write_table(snakemake.output.runs, runs, provenance)
+    found = analyse_runs(
+        params.folders,
+        topology,
+        StructureSpec.from_config(params.structure),
+        n_blocks=params.blocks,
+        stability=StabilitySpec.from_config(params.stability),
+        cluster_cutoffs_A=read_cluster_cutoffs(read_series(source.reference)),
+        threads=snakemake.threads,
+    )
+    provenance = stamp(params.structure, [source.reference, *source.runs])
+    write_curves(output.curves, found.curves, provenance)
+    write_blocks(output.blocks, found.blocks, provenance)
+    write_resolved(output.resolved, found.resolved, provenance)
+    write_series(output.series, found.series, provenance)
+    write_table(output.runs, found.runs, provenance)

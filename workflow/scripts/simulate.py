@@ -1,6 +1,6 @@
 """Simulate runs of one variant: minimisation, equilibration, production, each from its own frame of the training set.
 
-Inputs: cards, networks, mliap (coupling mliap), beads, split. Outputs: four files per run, in its folder.
+Inputs: cards, networks, mliap (coupling mliap), beads, split. Outputs: five files per run, in its folder.
 """
 
 from pathlib import Path

@@ -1,23 +1,30 @@
 """The report page of the run.
 
-Inputs: figures, summary, runs, performance, training, check, students, beads, split, captions. Outputs: page.
+Inputs: figures, tables of the run, check, students, beads, split, cards, captions. Output: page.
 """
+
+from pathlib import Path
 
 from cgdistill.console import job
 from cgdistill.figures.style import Palette, models_in_order
-from cgdistill.report import write_report
-from cgdistill.report_data import gather, render_captions
+from cgdistill.report.data import gather
+from cgdistill.report.figures import render_captions
+from cgdistill.report.page import write_report
+
+TABLES = "summary tae runs performance training comparisons noise ceiling spread check students".split()
 
 with job(snakemake.log[0]):
     source, params = snakemake.input, snakemake.params
     data = gather(
         run=params.run,
         config=snakemake.config,
-        palette=Palette(models_in_order(params.variants, params.labels, params.kinds)),
-        tables={name: source[name] for name in ("summary", "runs", "performance", "training", "check", "students")},
+        palette=Palette(models_in_order(**params.models)),
+        tables={name: source[name] for name in TABLES},
         beads=source.beads,
         split=source.split,
         figures=source.figures,
         captions=render_captions(source.captions, snakemake=snakemake),
+        cards=source.cards,
+        benchmarks=sorted(Path(params.benchmarks).rglob("*.tsv")),
     )
     write_report(snakemake.output.page, data)

@@ -1,4 +1,4 @@
-"""Command line: ``python -m cgdistill summary results/<run>``."""
+"""Command line: ``cgdistill summary results/<run>``, and the structure analysis of any trajectory of beads."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from .analysis_cli import add_commands
 from .errors import InputError
 from .tables import read_table
 
@@ -39,13 +40,17 @@ def summary(folder: Path) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="cgdistill", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="cgdistill", description="Errors of a finished run, and the structure of any trajectory of beads."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("summary", help="overall errors of a finished run")
     command.add_argument("folder", type=Path, help="results/<run>")
+    command.set_defaults(run=lambda chosen: summary(chosen.folder))
+    add_commands(commands)
     chosen = parser.parse_args(arguments)
     try:
-        print(summary(chosen.folder))
+        print(chosen.run(chosen))
     except InputError as error:
         print(f"cgdistill: {error}", file=sys.stderr)
         return 1

@@ -16,10 +16,8 @@ import MDAnalysis as mda
 import numpy as np
 
 from .errors import InputError
-from .lammps_dump import read_dump
+from .lammps_dump import is_dump, read_dump
 from .units import KJ_PER_KCAL
-
-_DUMP_SUFFIXES = (".lammpstrj", ".dump", ".lammpsdump")
 
 
 @dataclass(frozen=True)
@@ -184,10 +182,9 @@ def read_frames(
         path = Path(name)
         if not path.is_file():
             raise InputError(path, "trajectory", "no such file", "a readable trajectory")
-        is_dump = path.name.removesuffix(".gz").endswith(_DUMP_SUFFIXES)
         frames = (
             _dump_frames(path, units, topology.n_atoms)
-            if is_dump
+            if is_dump(path)
             else _mda_frames(path, topology.universe, topology.n_atoms)
         )
         for number, frame in enumerate(frames):
@@ -206,7 +203,7 @@ def count_frames(topology: AtomTopology, trajectories: Sequence[str | Path]) -> 
     """Number of frames where it can be had without reading them all, else None."""
     total = 0
     for name in trajectories:
-        if Path(name).name.removesuffix(".gz").endswith(_DUMP_SUFFIXES):
+        if is_dump(name):
             return None
         try:
             with mda.Universe(topology.universe._topology, str(name)).trajectory as reader:

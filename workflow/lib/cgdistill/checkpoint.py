@@ -58,6 +58,7 @@ class CheckpointFolder:
     def __init__(self, folder: str | Path, key: str) -> None:
         self.folder, self.key = Path(folder), key
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.equilibration = self.folder / "equilibration.lammpstrj"
         self.trajectory = self.folder / "trajectory.lammpstrj"
         self.final = self.folder / "final.data"
         self._rows_path = self.folder / "thermo.jsonl"
@@ -76,8 +77,9 @@ class CheckpointFolder:
         with whole_file(self._rows_path) as partial:
             partial.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         self._n_saved_rows = len(rows)
-        if self.trajectory.exists():
-            truncate_dump(self.trajectory, state.step)
+        for dump in (self.equilibration, self.trajectory):
+            if dump.exists():
+                truncate_dump(dump, state.step)
         return state, rows
 
     def _read_state(self) -> State | None:
@@ -116,7 +118,7 @@ class CheckpointFolder:
 
     def clear(self) -> None:
         """Remove the files of a run, the state first; others are left alone."""
-        files = (self._state_path, self.trajectory, self.final, self._rows_path)
+        files = (self._state_path, self.equilibration, self.trajectory, self.final, self._rows_path)
         for path in (*files, *self.folder.glob("restart-*.lammps")):
             path.unlink(missing_ok=True)
         self._n_saved_rows = 0

@@ -13,11 +13,12 @@ from typing import Any
 import pandas as pd
 
 from .errors import InputError
+from .structure.files import RUN_COLUMNS as RUN
+from .structure.files import read_curves
 from .tables import read_table
 
 #: Variant under which the teachers stand in tables.
 TEACHERS = "T"
-RUN = ["variant", "member", "replica"]
 CURVE = ["metric", "item", "r_max_A"]
 PERFORMANCE_COLUMNS = [
     "variant", "label", "member", "replica", "n_beads", "timestep_fs", "threads", "device", "ns_per_day", "wall_s",
@@ -72,6 +73,28 @@ def runs_of(paths: Iterable[str | Path], labels: Mapping[str, str]) -> pd.DataFr
     if "label" not in runs.columns:
         runs.insert(1, "label", [labels.get(name, name) for name in runs["variant"]])
     return runs
+
+
+def curves_of(paths: Iterable[str | Path]) -> pd.DataFrame:
+    """Curves of every run: ``structure/reference.parquet`` and ``structure/<variant>/curves.parquet`` of all variants.
+
+    Raises
+    ------
+    InputError
+        No file at all, or a run that two files hold.
+    """
+    tables: list[pd.DataFrame] = []
+    seen: set[tuple] = set()
+    for path in paths:
+        table = read_curves(path)
+        runs = set(table[RUN].drop_duplicates().itertuples(index=False, name=None))
+        if runs & seen:
+            raise InputError(path, "runs", f"{'/'.join(map(str, min(runs & seen)))} again", "each run once")
+        seen |= runs
+        tables.append(table)
+    if not tables:
+        raise InputError("curves", "files", "none", "at least one")
+    return pd.concat(tables, ignore_index=True)
 
 
 def read_record(path: str | Path) -> dict[str, Any]:

@@ -220,7 +220,7 @@ def check_config(config: Mapping[str, Any], types: tuple[str, ...]) -> None:
                 ", ".join(unknown),
                 f"bead types of the mapping: {', '.join(types)}",
             )
-    _check_times(config["simulation"], fail)
+    _check_times(config["simulation"], config["structure"]["cdf"]["resolved_every_ps"], fail)
     source = config["aa"]["source"]
     if source == "files":
         files = config["aa"]["files"]
@@ -247,8 +247,8 @@ def check_config(config: Mapping[str, Any], types: tuple[str, ...]) -> None:
                 fail(key, f"{value:g} A", f"at most {half:.3f} A, half the cell of {where}")
 
 
-def _check_times(simulation: Mapping[str, Any], fail: Any) -> None:
-    """Every time of a simulation is a whole number of time steps."""
+def _check_times(simulation: Mapping[str, Any], resolved_every_ps: float, fail: Any) -> None:
+    """Every time of a simulation is a whole number of time steps; windows of time hold frames."""
     step_ps = simulation["timestep_fs"] / 1000.0
     for key in ("equilibration_ps", "production_ps", "frame_every_ps", "thermo_every_ps"):
         steps = simulation[key] / step_ps
@@ -256,3 +256,9 @@ def _check_times(simulation: Mapping[str, Any], fail: Any) -> None:
             fail(f"simulation.{key}", f"{simulation[key]:g} ps", f"a multiple of the time step, {step_ps:g} ps")
     if simulation["frame_every_ps"] > simulation["production_ps"]:
         fail("simulation.frame_every_ps", f"{simulation['frame_every_ps']:g} ps", "at most simulation.production_ps")
+    if resolved_every_ps < simulation["frame_every_ps"]:
+        fail(
+            "structure.cdf.resolved_every_ps",
+            f"{resolved_every_ps:g} ps",
+            f"at least simulation.frame_every_ps, {simulation['frame_every_ps']:g} ps",
+        )

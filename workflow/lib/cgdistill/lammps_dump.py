@@ -32,6 +32,12 @@ _POSITIONS: tuple[tuple[tuple[str, str, str], bool, bool], ...] = (
     (("xs", "ys", "zs"), True, True),
 )
 _IMAGES = ("ix", "iy", "iz")
+_SUFFIXES = (".lammpstrj", ".dump", ".lammpsdump")
+
+
+def is_dump(path: str | Path) -> bool:
+    """Whether a file is a LAMMPS dump by its name, compressed or not."""
+    return Path(path).name.removesuffix(".gz").endswith(_SUFFIXES)
 
 
 @dataclass(frozen=True)

@@ -1,90 +1,201 @@
-"""The runs of a variant: their records, thermo tables and structure curves, gathered."""
+"""The runs of a variant, and the reference: structure, and what became of each run, gathered."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from .beads import BeadTopology
+from .beads import BeadFile, BeadTopology
 from .collect import read_record
 from .console import log
 from .equilibration import equilibration_of_run
 from .errors import InputError
 from .lammps_dump import read_dump
-from .structure.curves import compute_curves, label_run
+from .stability import StabilitySpec, judge_run
+from .structure.curves import TimedChunk, label_run
+from .structure.files import RUN_COLUMNS
+from .structure.series import CUTOFF, PRODUCTION, cluster_cutoffs, series_table
 from .structure.spec import StructureSpec
+from .structure.trajectory import analyse_trajectory
 from .tables import read_table
+from .units import FS_PER_PS
 
 FINISHED = "finished"
+#: What the reference is called in tables.
+REFERENCE = "AA"
+#: Frames of the reference that the cutoffs of the clusters are taken from, at most.
+_CUTOFF_FRAMES = 100
+_CHUNK = 16
 
 
-def _frames(path: Path, topology: BeadTopology, count: list[int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Positions and cells of a run's dump; ``count[0]`` is the number of frames so far."""
-    for frame in read_dump(path):
-        if frame.types is None or not np.array_equal(frame.types - 1, topology.bead_types):
-            raise InputError(path, f"step {frame.step}", "other bead types", "those of the mapped reference")
-        count[0] += 1
-        yield frame.positions_A, frame.cell_A
+@dataclass(frozen=True)
+class RunsStructure:
+    """Tables of the runs of a variant, or of the reference; see `TrajectoryStructure`, `RUN_COLUMNS` in front.
+
+    Attributes
+    ----------
+    curves, blocks: of finished runs.
+    resolved, series: of all runs.
+    runs: one row per run; ``equilibrated_ps`` is counted from the start of equilibration, means are over production,
+        the rest is of `stability.judge_run`. Empty for the reference.
+    """
+
+    curves: pd.DataFrame
+    blocks: pd.DataFrame
+    resolved: pd.DataFrame
+    series: pd.DataFrame
+    runs: pd.DataFrame
+
+
+def analyse_reference(beads: BeadFile, spec: StructureSpec, *, n_blocks: int, threads: int = 1) -> RunsStructure:
+    """Structure of the mapped all-atom reference, all of it production.
+
+    The cutoffs of its clusters are the median merge distances of up to `_CUTOFF_FRAMES` frames, evenly spaced; they
+    stand among the series (quantity ``cluster_cutoff``, time NaN) and hold for the runs too.
+
+    Raises
+    ------
+    InputError
+        As in `analyse_trajectory`, and no frame at all.
+    """
+    topology, n_frames = beads.topology, len(beads)
+    if n_frames == 0:
+        raise InputError(beads.path, "frames", 0, "at least one frame")
+    chosen = np.unique(np.linspace(0, n_frames - 1, min(n_frames, _CUTOFF_FRAMES)).astype(np.int64))
+    some = (beads.frames([index]) for index in chosen.tolist())
+    cutoffs = cluster_cutoffs(
+        ((one.positions_A[0], one.cells_A[0]) for one in some), topology.type_names, topology.bead_types
+    )
+    found = analyse_trajectory(
+        ((chunk.times_ps, chunk.positions_A, chunk.cells_A) for chunk in beads.chunks(_CHUNK)),
+        topology.type_names,
+        topology.bead_types,
+        spec,
+        n_blocks=n_blocks,
+        threads=threads,
+        source=beads.path,
+        n_frames=n_frames,
+        cluster_cutoffs_A=cutoffs,
+    )
+    rows = series_table([(np.nan, PRODUCTION, CUTOFF, name, cutoff, "A") for name, cutoff in cutoffs.items()])
+    tables = {
+        "curves": found.curves,
+        "blocks": found.blocks,
+        "resolved": found.resolved,
+        "series": pd.concat([found.series, rows], ignore_index=True),
+    }
+    labelled = {name: label_run(table, REFERENCE, REFERENCE, 0) for name, table in tables.items()}
+    return RunsStructure(**labelled, runs=pd.DataFrame())
+
+
+def read_cluster_cutoffs(series: pd.DataFrame) -> dict[str, float]:
+    """Cutoff of the clusters, A, of each type from the series of the reference."""
+    rows = series[series["quantity"] == CUTOFF]
+    return {str(item): float(value) for item, value in zip(rows["item"], rows["value"], strict=True)}
 
 
 def analyse_runs(
-    folders: Sequence[str | Path], topology: BeadTopology, spec: StructureSpec, threads: int = 1
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Curves and descriptions of runs.
+    folders: Sequence[str | Path],
+    topology: BeadTopology,
+    spec: StructureSpec,
+    *,
+    n_blocks: int,
+    stability: StabilitySpec,
+    cluster_cutoffs_A: Mapping[str, float],
+    threads: int = 1,
+) -> RunsStructure:
+    """Structure and descriptions of runs.
 
-    A run that did not finish is described and has no curves: what it did before it blew up is not a
-    sample of its ensemble.
+    A run that did not finish is described and resolved in time; it has no curves and no blocks: what it did before it
+    blew up is not a sample of its ensemble.
 
-    Returns
-    -------
-    curves: tidy, with the columns of `structure.curves`.
-    runs: one row per run; ``equilibrated_ps`` is counted from the start of equilibration, means are
-        over production.
+    Parameters
+    ----------
+    folders: of `simulation.run_simulations`; one without ``equilibration.lammpstrj`` has no frames of that phase.
+    n_blocks, cluster_cutoffs_A, threads: as in `analyse_trajectory`.
+
+    Raises
+    ------
+    InputError
+        A file that is missing or damaged, beads other than those of ``topology``, a finished run without frames.
     """
-    curves, rows = [], []
+    parts: dict[str, list[pd.DataFrame]] = {name: [] for name in ("curves", "blocks", "resolved", "series")}
+    rows = []
     for folder in map(Path, folders):
         record = read_record(folder / "run.json")
         thermo = read_table(folder / "thermo.csv")
-        row = _describe(record, thermo, folder / "thermo.csv")
-        if record["status"] == FINISHED:
-            count = [0]
-            frames = _frames(folder / "trajectory.lammpstrj", topology, count)
-            table = compute_curves(
-                frames, topology.type_names, topology.bead_types, spec, threads, source=folder / "trajectory.lammpstrj"
-            )
-            curves.append(label_run(table, record["variant"], record["member"], record["replica"]))
-            row["n_frames"] = count[0]
-        else:
+        found = analyse_trajectory(
+            _frames(folder, topology),
+            topology.type_names,
+            topology.bead_types,
+            spec,
+            n_blocks=n_blocks,
+            threads=threads,
+            source=folder / "trajectory.lammpstrj",
+            production_after_ps=_equilibration_ps(record),
+            cluster_cutoffs_A=cluster_cutoffs_A,
+        )
+        finished = record["status"] == FINISHED
+        if finished and found.n_frames == 0:
+            raise InputError(folder / "trajectory.lammpstrj", "frames", 0, "at least one frame of a finished run")
+        if not finished:
             log.warning("%s: %s, %s", folder, record["status"], record["reason"])
-        rows.append(row)
-    empty = label_run(_NO_CURVES, "", "", 0)
-    return (pd.concat(curves, ignore_index=True) if curves else empty), pd.DataFrame(rows)
+        row = _describe(record, thermo, folder / "thermo.csv")
+        row["n_frames"] = found.n_frames if finished else 0
+        verdict = judge_run(found.series, thermo, stability, n_beads=topology.n_beads, **_end(record))
+        rows.append({**row, **verdict.columns()})
+        for name, tables in parts.items():
+            table: pd.DataFrame = getattr(found, name)
+            kept = table if finished or name in ("resolved", "series") else table.iloc[:0]
+            tables.append(label_run(kept, record["variant"], record["member"], record["replica"]))
+    return RunsStructure(**{name: _join(tables) for name, tables in parts.items()}, runs=pd.DataFrame(rows))
 
 
-_NO_CURVES = pd.DataFrame(
-    {
-        "metric": pd.Series(dtype=str),
-        "item": pd.Series(dtype=str),
-        "r_max_A": pd.Series(dtype=float),
-        "x": pd.Series(dtype=float),
-        "x_unit": pd.Series(dtype=str),
-        "value": pd.Series(dtype=float),
-        "value_unit": pd.Series(dtype=str),
-    }
-)
+def _frames(folder: Path, topology: BeadTopology) -> Iterator[TimedChunk]:
+    """Frames of a run, those of equilibration first."""
+    for path in (folder / "equilibration.lammpstrj", folder / "trajectory.lammpstrj"):
+        # Runs that blew up early have none; older runs did not keep those of equilibration.
+        if (not path.exists() and path.name.startswith("equilibration")) or (path.exists() and not path.stat().st_size):
+            continue
+        for frame in read_dump(path):
+            if frame.types is None or not np.array_equal(frame.types - 1, topology.bead_types):
+                raise InputError(path, f"step {frame.step}", "other bead types", "those of the mapped reference")
+            if frame.time_ps is None:
+                raise InputError(path, f"step {frame.step}", "no time", "dump_modify time yes")
+            yield frame.time_ps, frame.positions_A, frame.cell_A
+
+
+def _equilibration_ps(record: Mapping[str, Any]) -> float:
+    """The time up to which frames are of equilibration; -inf where there is none."""
+    steps = record.get("equilibration_steps") or 0
+    return steps * float(record["timestep_fs"]) / FS_PER_PS if steps else -math.inf
+
+
+def _end(record: Mapping[str, Any]) -> dict[str, Any]:
+    """How a run ended, as `judge_run` wants it: None for one that finished."""
+    if record["status"] == FINISHED:
+        return {"blown_up": None, "end_ps": math.nan}
+    return {"blown_up": record["reason"] or "", "end_ps": record["step"] * float(record["timestep_fs"]) / FS_PER_PS}
+
+
+def _join(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Tables one behind the other; those without rows give columns where all are so."""
+    filled = [table for table in tables if len(table)]
+    return pd.concat(filled, ignore_index=True) if filled else tables[0]
 
 
 def _describe(record: Mapping[str, Any], thermo: pd.DataFrame, source: Path) -> dict[str, Any]:
-    production = thermo[thermo["phase"] == "production"]
+    production = thermo[thermo["phase"] == PRODUCTION]
     equilibration = equilibration_of_run(thermo, source)
     return {
-        "variant": record["variant"],
-        "member": record["member"],
-        "replica": record["replica"],
+        **{column: record[column] for column in RUN_COLUMNS},
+        "start_frame": record.get("start_frame"),
         "status": record["status"],
         "reason": record["reason"] or "",
         "step": record["step"],

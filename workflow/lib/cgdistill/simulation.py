@@ -4,6 +4,7 @@ Products in the output folder of a run:
 
 - ``trajectory.lammpstrj``: the frames of production, unwrapped, with units and times (`read_dump` reads it;
   a run that blew up earlier leaves it empty);
+- ``equilibration.lammpstrj``: those of equilibration, from step 0 to its end (empty where there is none);
 - ``thermo.csv``: temperature, energies and pressure of both phases;
 - ``final.data``: last configuration with velocities, LAMMPS data file;
 - ``run.json``: what was run and how it ended.
@@ -49,6 +50,10 @@ from .units import FS_PER_PS, ns_per_day
 
 #: Radius beyond the limit within which the overlap check keeps its list, A.
 _OVERLAP_SKIN_A = 3.0
+
+
+#: Products that grow with a run; a checkpoint of a run that wrote others is not used.
+_GROWING = ("equilibration.lammpstrj", "trajectory.lammpstrj", "thermo.csv")
 
 
 class Interrupted(SystemExit):
@@ -256,6 +261,7 @@ class _Run:
         self.system = system = BeadSystem.from_frame(plan.positions_A, plan.cell_A, topology)
         key = config_hash(
             {
+                "products": _GROWING,
                 "spec": repr(spec),
                 "seed": plan.velocity_seed,
                 "system": _digest(system.positions_A, system.cell_A, system.bead_types, system.type_masses_g_mol),
@@ -328,6 +334,8 @@ class _Run:
         self._engine.integrate()
         self._engine.setup()
         self._check()
+        if self.spec.equilibration_steps:
+            self._engine.write_frame(self.checkpoint.equilibration)
         self._record()
 
     def _advance(self, bar: Progress) -> None:
@@ -356,15 +364,16 @@ class _Run:
         stops = [spec.total_steps]
         for interval in (spec.limits.check_every_steps, self._thermo_steps, spec.checkpoint_every_steps):
             stops.append((step // interval + 1) * interval)
+        start = 0 if step < equilibration else equilibration  # of the phase
+        stops.append(start + ((step - start) // self._frame_steps + 1) * self._frame_steps)
         if step < equilibration:
             stops.append(equilibration)
-        else:
-            done = (step - equilibration) // self._frame_steps
-            stops.append(equilibration + (done + 1) * self._frame_steps)
         return min(stops)
 
     def _products_of_step(self) -> None:
         produced = self.step - self.spec.equilibration_steps
+        if produced <= 0 and self.step % self._frame_steps == 0:
+            self._engine.write_frame(self.checkpoint.equilibration)
         if produced > 0 and produced % self._frame_steps == 0:
             self._engine.write_frame(self.checkpoint.trajectory)
         if self.step % self._thermo_steps == 0:
@@ -446,6 +455,7 @@ class _Run:
         out_dir, provenance = Path(self.plan.out_dir), self.plan.provenance
         for name, source in (
             ("final.data", self.checkpoint.final),
+            ("equilibration.lammpstrj", self.checkpoint.equilibration),
             ("trajectory.lammpstrj", self.checkpoint.trajectory),
         ):
             with whole_file(out_dir / name) as partial:
@@ -464,6 +474,8 @@ class _Run:
             "timestep_fs": self.spec.timestep_fs,
             "n_steps": self.spec.total_steps,
             "equilibration_steps": self.spec.equilibration_steps,
+            "equilibration_ps": self.spec.equilibration_steps * self.spec.timestep_fs / FS_PER_PS,
+            "frame_every_ps": self._frame_steps * self.spec.timestep_fs / FS_PER_PS,
             "wall_s": self.wall_s,
             "ns_per_day": ns_per_day(self.step, self.spec.timestep_fs, self.wall_s),
             **facts,

@@ -5,15 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ..collect import read_record
+from ..console import log
+from ..tables import read_table
+from .curves import FINISHED
 from .style import FAILED_COLOUR, Palette, new_figure, styled
 
 _MAX_POINTS = 400
+#: With more runs the lines of an SVG are an image: paths of all samples would make megabytes.
+_MAX_VECTOR_RUNS = 60
 
 
 @dataclass(frozen=True)
@@ -34,11 +43,40 @@ class EnergyTrace:
     finished: bool
 
 
+def read_traces(records: Sequence[str | Path], runs: pd.DataFrame) -> list[EnergyTrace]:
+    """Potential energies of the runs that wrote any.
+
+    Parameters
+    ----------
+    records: ``run.json`` of the runs, ``thermo.csv`` beside each.
+    runs: columns variant, member, replica, equilibrated_ps.
+    """
+    detected = runs.set_index(["variant", "member", "replica"])["equilibrated_ps"].to_dict()
+    traces = []
+    for path in map(Path, records):
+        record = read_record(path)
+        thermo = read_table(path.with_name("thermo.csv"), ["time_ps", "potential_energy_kcal_mol"])
+        if thermo.empty:
+            log.warning("%s: no thermo output, left out of the figure of energies", path)
+            continue
+        key = (record["variant"], record["member"], record["replica"])
+        traces.append(
+            EnergyTrace(
+                variant=record["variant"],
+                times_ps=thermo["time_ps"].to_numpy(dtype=np.float64),
+                energies_kcal_mol_bead=thermo["potential_energy_kcal_mol"].to_numpy(np.float64) / record["n_beads"],
+                equilibrated_ps=float(detected.get(key, np.nan)),
+                finished=record["status"] == FINISHED,
+            )
+        )
+    return traces
+
+
 @styled
 def energy_figure(traces: Sequence[EnergyTrace], palette: Palette) -> Figure:
     """One panel per variant, one line per run; a dot marks the detected equilibration, a cross the end of a
     run that blew up. Energies are relative to the mean over the second half of each run: models differ
-    by a constant.
+    by a constant. Of long runs means over consecutive samples are drawn, `_MAX_POINTS` of them.
     """
     names = [model.name for model in palette.models if any(trace.variant == model.name for trace in traces)]
     columns = min(3, max(1, len(names)))
@@ -49,8 +87,7 @@ def energy_figure(traces: Sequence[EnergyTrace], palette: Palette) -> Figure:
         own = [trace for trace in traces if trace.variant == name]
         limits = _limits(own)
         axes.set_ylim(limits)
-        for trace in own:
-            _draw(axes, trace, palette.colour(name), limits)
+        _draw(axes, own, palette.colour(name), limits, rasterized=len(traces) > _MAX_VECTOR_RUNS)
         failed = sum(not trace.finished for trace in own)
         runs = f"{len(own)} run" + ("s" if len(own) > 1 else "")
         axes.set_title(f"{palette.label(name)}, {runs}" + (f", {failed} failed" if failed else ""))
@@ -78,28 +115,71 @@ def relative_energies(trace: EnergyTrace) -> np.ndarray:
     return np.asarray(energies - level)
 
 
-def _draw(axes: Axes, trace: EnergyTrace, colour: str, limits: tuple[float, float]) -> None:
+def _draw(
+    axes: Axes, traces: Sequence[EnergyTrace], colour: str, limits: tuple[float, float], rasterized: bool
+) -> None:
+    """All runs of one panel: one collection of lines, one of dots, one of crosses."""
+    lines: dict[bool, list[np.ndarray]] = {True: [], False: []}
+    marks: dict[str, list[tuple[float, float]]] = {"o": [], "X": []}
+    for trace in traces:
+        energies = relative_energies(trace)
+        drawn = _thinned(energies)
+        lines[trace.finished].append(np.column_stack([_thinned(trace.times_ps), drawn]))
+        place = _mark(trace, energies)
+        if place is not None:
+            height = drawn[min(place // _stride(energies), len(drawn) - 1)] if trace.finished else energies[place]
+            marks["o" if trace.finished else "X"].append((trace.times_ps[place], height))
+    alpha = max(0.12, min(0.7, 5 / len(traces)))  # many runs make a density, not a block of colour
+    for finished, segments in lines.items():
+        style = "-" if finished else (0, (4, 2))
+        axes.add_collection(
+            LineCollection(
+                segments, colors=colour, linewidths=0.8, alpha=alpha, linestyles=style, rasterized=rasterized
+            )
+        )
     low, high = limits
-    energies = relative_energies(trace)
-    stride = max(1, len(energies) // _MAX_POINTS)
-    style = "-" if trace.finished else "--"
-    axes.plot(trace.times_ps[::stride], energies[::stride], color=colour, linewidth=0.8, alpha=0.7, linestyle=style)
+    margin = 0.04 * (high - low)  # marks beyond the range stand at its edge
+    for marker, points in marks.items():
+        if points:
+            times, heights = np.array(points).T
+            colour_of_mark, size = ("#111111", 3.5) if marker == "o" else (FAILED_COLOUR, 5)
+            heights = np.clip(heights, low + margin, high - margin)
+            axes.plot(times, heights, marker, color=colour_of_mark, markersize=size, zorder=4)
+    axes.set_xlim(_reach(traces))
+
+
+def _stride(samples: np.ndarray) -> int:
+    return max(1, len(samples) // _MAX_POINTS)
+
+
+def _thinned(samples: np.ndarray) -> np.ndarray:
+    """Means over consecutive samples, as many as leave `_MAX_POINTS` of a long run."""
+    stride = _stride(samples)
+    return np.asarray(samples[: len(samples) // stride * stride].reshape(-1, stride).mean(axis=1))
+
+
+def _mark(trace: EnergyTrace, energies: np.ndarray) -> int | None:
+    """Sample at which a run has equilibrated, or ended if it blew up."""
     if not trace.finished:
         finite = np.flatnonzero(np.isfinite(energies))
-        if len(finite):
-            end = finite[-1]
-            height = np.clip(energies[end], low + 0.05 * (high - low), high - 0.05 * (high - low))
-            axes.plot(trace.times_ps[end], height, "X", color=FAILED_COLOUR, markersize=5, zorder=4)
-    elif math.isfinite(trace.equilibrated_ps):
-        index = int(np.searchsorted(trace.times_ps - trace.times_ps[0], trace.equilibrated_ps))
-        index = min(index, len(energies) - 1)
-        axes.plot(trace.times_ps[index], energies[index], "o", color="#111111", markersize=3.5, zorder=4)
+        return int(finite[-1]) if len(finite) else None
+    if not math.isfinite(trace.equilibrated_ps):
+        return None
+    index = int(np.searchsorted(trace.times_ps - trace.times_ps[0], trace.equilibrated_ps))
+    return min(index, len(energies) - 1)
+
+
+def _reach(traces: Sequence[EnergyTrace]) -> tuple[float, float]:
+    first = min(float(trace.times_ps[0]) for trace in traces)
+    last = max(float(trace.times_ps[-1]) for trace in traces)
+    margin = 0.02 * (last - first) or 0.5
+    return first - margin, last + margin
 
 
 def _limits(traces: Sequence[EnergyTrace]) -> tuple[float, float]:
     """Range of the finished runs' energies (of all runs where none finished), without single spikes."""
     kept = [trace for trace in traces if trace.finished] or list(traces)
-    values = np.concatenate([relative_energies(trace) for trace in kept])
+    values = np.concatenate([_thinned(relative_energies(trace)) for trace in kept])
     values = values[np.isfinite(values)]
     if not len(values):
         return -1.0, 1.0

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from ..beads import BeadFile
 from ..metrics import error_measures
-from .style import SMALL, new_figure, plain, styled
+from ..predictions import read_predictions
+from ..split import read_split
+from .style import SMALL, Palette, new_figure, plain, styled
 
 _CMAP = "viridis"
 
@@ -24,6 +30,41 @@ class Parity:
     prediction_label: str
     target: np.ndarray
     prediction: np.ndarray
+
+
+def read_parities(
+    beads: str | Path,
+    split: str | Path,
+    teacher: str | Path,
+    mean: str | Path,
+    students: Mapping[str, str | Path],
+    palette: Palette,
+) -> tuple[list[Parity], list[Parity]]:
+    """Teachers against the all-atom forces, and students against the teachers' mean, over the test frames.
+
+    Parameters
+    ----------
+    teacher, mean: predictions of one teacher and of the ensemble, of all frames.
+    students: predictions of the test frames alone, by variant.
+    """
+    with BeadFile(beads) as file:
+        test = read_split(split, len(file)).test
+        target = file.frames(test).forces_kcal_mol_A
+    assert target is not None, "a bead file without forces cannot have trained teachers"
+    one, ensemble = read_predictions(teacher), read_predictions(mean)
+    averaged = ensemble.forces_kcal_mol_A[test].astype(np.float64)
+    n = len(ensemble.members)
+    on_labels = [
+        Parity(f"teacher {one.members[0]}", "all-atom force F", "predicted force", target,
+               one.forces_kcal_mol_A[test].astype(np.float64)),
+        Parity(f"mean of {n} teachers", "all-atom force F", "predicted force", target, averaged),
+    ]  # fmt: skip
+    on_mean = [
+        Parity(palette.label(name), "mean teacher force f", "student's force", averaged,
+               read_predictions(path).forces_kcal_mol_A.astype(np.float64))
+        for name, path in students.items()
+    ]  # fmt: skip
+    return on_labels, on_mean
 
 
 def half_range(parities: Sequence[Parity]) -> float:
@@ -42,13 +83,21 @@ def parity_figure(parities: Sequence[Parity]) -> Figure:
     rows = -(-len(parities) // columns)
     figure, panels = new_figure(rows, columns, 3.5 * columns + 0.7, 3.5 * rows + 0.2)
     flat = [axes for row in panels for axes in row]
+    draw_parities(figure, flat, parities)
+    for axes in flat[len(parities) :]:
+        axes.set_visible(False)
+    return figure
+
+
+def draw_parities(figure: Figure, panels: Sequence[Axes], parities: Sequence[Parity]) -> None:
+    """Draw one density per panel, all on one range and one scale of colours, which stands at the right."""
     reach = half_range(parities)
     n_bins = int(np.clip(np.sqrt(min(parity.target.size for parity in parities) / 4), 30, 120))
     edges = np.linspace(-reach, reach, n_bins + 1)
-    counts = [np.histogram2d(p.target.ravel(), p.prediction.ravel(), bins=[edges, edges])[0] for p in parities]
+    counts = [_counts(parity, reach, n_bins) for parity in parities]
     norm = LogNorm(1, max(2.0, max(float(count.max()) for count in counts)))
-    mesh = None
-    for axes, parity, count in zip(flat, parities, counts, strict=False):
+    mesh: Any = None
+    for axes, parity, count in zip(panels, parities, counts, strict=False):
         measures = error_measures(parity.target, parity.prediction)
         shown = np.ma.masked_equal(count.T, 0)
         mesh = axes.pcolormesh(edges, edges, shown, norm=norm, cmap=_CMAP, rasterized=True)
@@ -60,9 +109,17 @@ def parity_figure(parities: Sequence[Parity]) -> Figure:
         axes.set_title(plain(parity.title))
         axes.set_xlabel(plain(f"{parity.target_label} / (kcal/mol/Å)"))
         axes.set_ylabel(plain(f"{parity.prediction_label} / (kcal/mol/Å)"))
-    for axes in flat[len(parities) :]:
-        axes.set_visible(False)
-    if mesh is not None:
-        bar = figure.colorbar(mesh, ax=flat[: len(parities)], aspect=30, pad=0.01)
-        bar.set_label("components per bin")
-    return figure
+    bar = figure.colorbar(mesh, ax=list(panels[: len(parities)]), aspect=30, pad=0.01)
+    bar.set_label("components per bin")
+
+
+def _counts(parity: Parity, reach: float, n_bins: int) -> np.ndarray:
+    """(n_bins, n_bins) components by target and prediction; several times faster than `np.histogram2d`."""
+    places = []
+    inside = np.ones(parity.target.size, dtype=bool)
+    for values in (parity.target.ravel(), parity.prediction.ravel()):
+        place = np.floor((values + reach) * (n_bins / (2 * reach)))
+        inside &= (place >= 0) & (place < n_bins)
+        places.append(place)
+    index = (places[0] * n_bins + places[1])[inside].astype(np.int64)
+    return np.bincount(index, minlength=n_bins * n_bins).reshape(n_bins, n_bins).astype(np.float64)

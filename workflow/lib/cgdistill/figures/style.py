@@ -8,9 +8,11 @@ teachers one by one), T8 (all of them at each step, however many), S1 (students 
 from __future__ import annotations
 
 import colorsys
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
+from io import StringIO
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -18,10 +20,12 @@ import matplotlib as mpl
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from ..provenance import whole_file
+from .catalogue import GROUPS
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,6 +42,8 @@ FAMILY_TITLES = {
     "S1": "S1: students of one teacher",
     "S8": "S8: students of all teachers",
 }
+
+_GROUP_TITLES = {"T": "Teachers", "S1": FAMILY_TITLES["S1"], "S8": FAMILY_TITLES["S8"]}
 
 #: Colours and line styles of the paper's models, by label.
 _FIXED: dict[str, tuple[str, Any]] = {
@@ -90,6 +96,8 @@ RC: Any = {
     "path.simplify_threshold": 0.2,
 }
 _PNG_DPI = 160
+_PATH = re.compile(r' d="[^"]*"')
+_DIGITS = re.compile(r"(\.\d\d)\d+")
 
 
 @dataclass(frozen=True)
@@ -140,10 +148,8 @@ class Palette:
 
     def families(self) -> list[tuple[str, list[Model]]]:
         """Columns of models in figures of curves: T and T8 together, S1, S8; empty ones are left out."""
-        groups = [("Teachers", ("T", "T8")), ("S1", ("S1",)), ("S8", ("S8",))]
         columns = [
-            (FAMILY_TITLES.get(title, title), [model for model in self.models if model.family in members])
-            for title, members in groups
+            (_GROUP_TITLES[name], [model for model in self.models if model.kind in members]) for name, members in GROUPS
         ]
         return [(title, members) for title, members in columns if members]
 
@@ -153,6 +159,16 @@ def _further_look(family: str, number: int) -> tuple[str, Any]:
     hue = (_HUES[family] + (-22.0, 22.0, 0.0)[number % 3] + 3.0 * (number // 3)) % 360.0
     lightness = 0.30 + 0.11 * ((2 * number + number // 3) % 5)
     return to_hex(colorsys.hls_to_rgb(hue / 360.0, lightness, 0.62)), _LINES[number % len(_LINES)]
+
+
+def member_looks(names: Sequence[str]) -> dict[str, tuple[str, Any]]:
+    """Colour and line style of each teacher, and of the students of one teacher, by the teachers' order."""
+    kind = "colorblind" if len(names) <= 10 else "husl"
+    colours = sns.color_palette(kind, max(1, len(names)))
+    return {
+        name: (to_hex(colour), _LINES[place % 4])
+        for place, (name, colour) in enumerate(zip(names, colours, strict=False))
+    }
 
 
 def plain(text: str) -> str:
@@ -181,6 +197,44 @@ def new_figure(
     return figure, [list(row) for row in panels]
 
 
+def panel_grid(
+    widths: Sequence[float],
+    gaps: Sequence[float],
+    n_rows: int,
+    height: float,
+    gap: float,
+    bottom: float,
+    top: float,
+) -> tuple[Figure, list[list[Axes]]]:
+    """A figure of panels at fixed places, all in inches: finding a layout of many panels costs more than drawing them.
+
+    Parameters
+    ----------
+    widths: of the columns; ``gaps``: free space left of each.
+    height: of each row; ``gap``: free space between rows; ``bottom``, ``top``: below the last and above the first.
+    """
+    total_width = sum(widths) + sum(gaps) + 0.12
+    total_height = n_rows * height + (n_rows - 1) * gap + bottom + top
+    figure = Figure(figsize=(total_width, total_height))
+    FigureCanvasAgg(figure)
+    panels: list[list[Axes]] = []
+    for row in range(n_rows):
+        y = bottom + (n_rows - 1 - row) * (height + gap)
+        panels.append([])
+        x = 0.0
+        for width, space in zip(widths, gaps, strict=True):
+            x += space
+            place = (x / total_width, y / total_height, width / total_width, height / total_height)
+            panels[-1].append(figure.add_axes(place))
+            x += width
+    return figure, panels
+
+
+def text_width(texts: Iterable[str], size: float) -> float:
+    """Width in inches that texts of ``size`` points do not exceed, but for runs of the widest letters."""
+    return max((len(text) for text in texts), default=0) * 0.68 * size / 72
+
+
 def save(figure: Figure, stem: str | Path) -> tuple[Path, Path]:
     """Write ``<stem>.svg`` and ``<stem>.png``; the same figure gives the same bytes.
 
@@ -194,9 +248,23 @@ def save(figure: Figure, stem: str | Path) -> tuple[Path, Path]:
     stem = Path(stem)
     svg, png = stem.with_name(stem.name + ".svg"), stem.with_name(stem.name + ".png")
     with mpl.rc_context(RC):
+        figure.set_dpi(_PNG_DPI)
+        engine = figure.get_layout_engine()
+        if engine is not None:
+            engine.execute(figure)
+            figure.set_layout_engine("none")  # found once; savefig would find it, and draw, once more per file
+        text = StringIO()
+        svg_canvas: Any = FigureCanvasSVG(figure)
+        svg_canvas.print_svg(text, metadata={"Date": None, "Creator": "cgdistill"})
         with whole_file(svg) as partial:
-            figure.savefig(partial, format="svg", dpi=_PNG_DPI, metadata={"Date": None, "Creator": "cgdistill"})
-        figure.set_layout_engine("none")  # the layout is found; finding it again costs as much as drawing
+            partial.write_text(_shorter_paths(text.getvalue()), encoding="utf-8")
+        figure.set_dpi(_PNG_DPI)  # print_svg leaves that of SVG
+        png_canvas: Any = FigureCanvasAgg(figure)
         with whole_file(png) as partial:
-            figure.savefig(partial, format="png", dpi=_PNG_DPI, metadata={"Software": "cgdistill"})
+            png_canvas.print_png(str(partial), metadata={"Software": "cgdistill"}, pil_kwargs={"format": "png"})
     return svg, png
+
+
+def _shorter_paths(svg: str) -> str:
+    """SVG with coordinates of paths cut to hundredths of a point: half the size, and no difference to see."""
+    return _PATH.sub(lambda match: _DIGITS.sub(r"\1", match[0]), svg)

@@ -1,18 +1,28 @@
 """Total absolute errors of all models: overall, and per pair, triplet and type.
 
-Bars are means over the finished runs of a variant, error bars one standard deviation over them (none for
-a single run). Behind each bar: the value and the number of runs, and in red how many failed.
+Bars are means over the finished runs of a variant, whiskers their intervals: dark over runs, grey where
+one run has none but that of its own sampling. Tables without intervals get one standard deviation over runs. The
+grey band reaches up to what sampling alone would make of a perfect model (its upper quantile).
+Behind each bar: the value and the number of runs, and in red how many failed.
 """
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
+from .bars import NOISE_COLOUR, draw_bars, intervals
 from .style import FAILED_COLOUR, NEUTRAL_COLOUR, SMALL, Palette, new_figure, plain, styled
+
+_DASHES = (0, (4, 3))
+_WHISKER, _WHISKER_OF_ONE = "#222222", "#8a929b"
 
 METRIC_TITLES = {"rdf": "RDF", "adf": "ADF", "cdf": "CDF"}
 #: Units of the TAE: g(r) is dimensionless, ADF and CDF are densities.
@@ -43,48 +53,59 @@ def bar_panel(axes: Axes, rows: pd.DataFrame, palette: Palette, small: bool = Fa
 
     Parameters
     ----------
-    rows: index ``variant``; columns mean, std, n, n_failed.
+    rows: index ``variant``; columns mean, std, n, n_failed, and where known ci_low, ci_high, noise_high.
     small: leave the numbers of runs out.
     """
     names = [model.name for model in palette.models]
-    means = rows["mean"].reindex(names)
-    ends = (means + rows["std"].reindex(names).fillna(0.0)).max()
-    reach = float(ends) if math.isfinite(ends) and ends > 0 else 1.0
+    known = rows.reindex(names)
+    draw_bars(axes, known, [palette.label(name) for name in names], [palette.colour(name) for name in names], SMALL)
+    low, high = intervals(known)
+    places = np.arange(len(names))
+    one = ((known["n"] == 1) & np.isfinite(high)).to_numpy()
+    axes.hlines(places[one], low[one], high[one], color=_WHISKER_OF_ONE, linewidth=1.1, zorder=3.1)
+    noise = known["noise_high"].max() if "noise_high" in known.columns else 0.0
+    reach = float(np.nanmax([0.0, *high, *known["mean"], noise])) or 1.0
     for place, name in enumerate(names):
         if name not in rows.index:
             continue
-        row = rows.loc[name]
-        failed = int(row["n_failed"])
+        row, failed = rows.loc[name], int(rows.loc[name, "n_failed"])
         if not math.isfinite(row["mean"]):
-            axes.text(0.02 * reach, place, f"no finished run, {failed} failed", va="center", color=FAILED_COLOUR,
-                      fontsize=SMALL, bbox=_PAPER)  # fmt: skip
+            axes.annotate(f"{failed} failed", (0.02 * reach, place), (80, 0), textcoords="offset points", va="center",
+                          fontsize=SMALL, color=FAILED_COLOUR)  # fmt: skip
             continue
-        axes.barh(place, row["mean"], height=0.72, color=palette.colour(name), gid=f"bar-{name}")
-        std = row["std"] if math.isfinite(row["std"]) else 0.0
-        if std:
-            axes.errorbar(row["mean"], place, xerr=std, fmt="none", ecolor="#222222", elinewidth=1.1, gid=f"std-{name}")
-        text = value_text(row["mean"], row["std"])
-        if not small:
-            text += f"  ({int(row['n'])})"
-        note = axes.annotate(
-            text, (row["mean"] + std, place), (4, 0), textcoords="offset points", va="center", fontsize=SMALL,
-            bbox=_PAPER,
-        )  # fmt: skip
+        end = high[place] if math.isfinite(high[place]) else row["mean"]
+        text = value_text(row["mean"], (high[place] - low[place]) / 2).split(" ±")[0]
+        text += "" if small else f"  ({int(row['n'])})"
+        note = axes.annotate(text, (end, place), (4, 0), textcoords="offset points", va="center", fontsize=SMALL,
+                             bbox=_PAPER)  # fmt: skip
         if failed:
-            axes.annotate(
-                f" {failed} failed",
-                (1, 0.5),
-                xycoords=note,
-                va="center",
-                fontsize=SMALL,
-                color=FAILED_COLOUR,
-                bbox=_PAPER,
-            )
-    axes.set_xlim(0, reach * (1.75 if small else 1.9))
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.set_yticks(range(len(names)), [palette.label(name) for name in names])
-    axes.grid(visible=False, axis="y")
-    axes.tick_params(axis="y", length=0)
+            axes.annotate(f" {failed} failed", (1, 0.5), xycoords=note, va="center", fontsize=SMALL,
+                          color=FAILED_COLOUR, bbox=_PAPER)  # fmt: skip
+    axes.set_xlim(0, reach * (1.35 if small else 1.5))
+
+
+def bar_legend(figure: Figure, rows: pd.DataFrame, limit: bool = False) -> None:
+    """Legend of `bar_panel` below the panels.
+
+    Parameters
+    ----------
+    rows: what was drawn.
+    limit: there is a line for the rule of thumb.
+    """
+    handles: list[Artist] = []
+    if "noise_high" in rows.columns and rows["noise_high"].notna().any():
+        handles.append(Patch(color=NOISE_COLOUR, label="sampling alone, of a perfect model"))
+    if "ci_low" in rows.columns:
+        if (rows["n"] > 1).any():
+            handles.append(Line2D([], [], color=_WHISKER, label="interval over runs"))
+        if (rows["n"] == 1).any():
+            handles.append(Line2D([], [], color=_WHISKER_OF_ONE, label="one run: interval of its sampling"))
+    elif rows["std"].notna().any():
+        handles.append(Line2D([], [], color=_WHISKER, label="standard deviation over runs"))
+    if limit:
+        handles.append(Line2D([], [], color=NEUTRAL_COLOUR, linestyle=_DASHES, linewidth=1.0, label="rule of thumb"))
+    if handles:
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
 
 
 def value_text(mean: float, std: float) -> str:
@@ -102,15 +123,16 @@ def overall_figure(summary: pd.DataFrame, palette: Palette) -> Figure:
 
     Parameters
     ----------
-    summary: columns variant, label, metric, item, r_max_A, mean, std, n, n_failed.
+    summary: columns of `statistics.SUMMARY_COLUMNS`; those of intervals and noise may be absent.
     """
     metrics = [metric for metric in METRIC_TITLES if (summary["metric"] == metric).any()]
-    height = 1.3 + 0.27 * len(palette.models)
+    height = 1.5 + 0.27 * len(palette.models)
     figure, panels = new_figure(1, len(metrics), 3.7 * len(metrics) + 0.4, height, sharey=True)
     for axes, metric in zip(panels[0], metrics, strict=True):
         bar_panel(axes, rows_of(summary, metric, OVERALL), palette)
         axes.set_title(f"{METRIC_TITLES[metric]}, sum over {_items(metric)}")
         axes.set_xlabel(axis_label(metric))
+    bar_legend(figure, summary[summary["item"] == OVERALL])
     return figure
 
 
@@ -136,8 +158,10 @@ def item_figure(summary: pd.DataFrame, metric: str, palette: Palette) -> Figure:
         where = f", $r_{{max}}$ = {radius:g} Å" if metric == "adf" else ""
         axes.set_title(plain(item) + where)
         if RULES_OF_THUMB[metric] < axes.get_xlim()[1]:
-            axes.axvline(RULES_OF_THUMB[metric], color=NEUTRAL_COLOUR, linestyle=(0, (4, 3)), linewidth=1.0, zorder=0.8)
+            axes.axvline(RULES_OF_THUMB[metric], color=NEUTRAL_COLOUR, linestyle=_DASHES, linewidth=1.0, zorder=0.8)
     for axes in flat[len(keys) :]:
         axes.set_visible(False)
-    figure.supxlabel(axis_label(metric), fontsize=9)
+    for axes in flat[max(0, len(keys) - columns) : len(keys)]:
+        axes.set_xlabel(axis_label(metric))
+    bar_legend(figure, own, limit=True)
     return figure

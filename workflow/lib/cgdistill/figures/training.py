@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -54,14 +55,14 @@ def teachers_figure(histories: Histories, palette: Palette) -> Figure:
     return figure
 
 
-def _robust_y(axes: object, losses: list[pd.Series]) -> None:
+def _robust_y(axes: Axes, losses: list[pd.Series]) -> None:
     """Y range without the first epochs' spikes (axes are shared)."""
     values = np.concatenate([series.to_numpy(dtype=np.float64) for series in losses])
     values = values[np.isfinite(values)]
     if len(values):
         low, high = values.min(), np.percentile(values, 98)
         margin = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
-        axes.set_ylim(low - margin, high + margin)  # type: ignore[attr-defined]
+        axes.set_ylim(low - margin, high + margin)
 
 
 @styled
@@ -93,37 +94,58 @@ def students_figure(histories: Mapping[str, Histories], palette: Palette) -> Fig
 
 
 @styled
-def r2_figure(training: pd.DataFrame, palette: Palette, split: str = "test") -> Figure:
-    """R² on each target, one panel per target, mean and standard deviation over the members of a variant.
+def metrics_figure(training: pd.DataFrame, palette: Palette, split: str = "test") -> Figure:
+    """R² and RMSE on each target, one column per target: bars are means over the networks of a variant, dots networks.
 
     Parameters
     ----------
-    training: columns variant, member, split, target, r2 (and bead_type, of which ``all`` is taken).
+    training: columns variant, member, split, target, unit, rmse, r2 (and bead_type, of which ``all`` is taken).
     """
     own = training[training["split"] == split]
     if "bead_type" in own.columns:
         own = own[own["bead_type"] == "all"]
     targets = [target for target in TARGET_LABELS if (own["target"] == target).any()]
     names = [model.name for model in palette.models if (own["variant"] == model.name).any()]
-    figure, panels = new_figure(1, len(targets), 2.7 * len(targets) + 0.8, 1.1 + 0.27 * len(names), sharey=True)
-    for axes, target in zip(panels[0], targets, strict=True):
-        for place, name in enumerate(names):
-            values = own.loc[(own["variant"] == name) & (own["target"] == target), "r2"].dropna()
-            if values.empty:
-                continue
-            mean, std = float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else 0.0
-            shown = max(mean, 0.0)
-            axes.barh(place, shown, height=0.72, color=palette.colour(name), gid=f"bar-{name}")
-            if std and mean > 0:
-                axes.errorbar(mean, place, xerr=std, fmt="none", ecolor="#222222", elinewidth=1.1, gid=f"std-{name}")
-            end = shown + (std if mean > 0 else 0.0)
-            axes.annotate(f"{mean:.3f}", (end, place), (4, 0), textcoords="offset points", va="center", fontsize=SMALL)
-        axes.set_xlim(0, 1.35)
-        axes.set_xticks([0, 0.25, 0.5, 0.75, 1.0])
-        axes.set_ylim(len(names) - 0.4, -0.6)
-        axes.set_yticks(range(len(names)), [palette.label(name) for name in names])
-        axes.grid(visible=False, axis="y")
-        axes.tick_params(axis="y", length=0)
-        axes.set_title(TARGET_LABELS[target])
-        axes.set_xlabel("R²")
+    height = 1.6 + 0.42 * len(names)
+    figure, panels = new_figure(2, len(targets), 2.5 * len(targets) + 0.8, height)
+    for column, target in enumerate(targets):
+        chosen = own[own["target"] == target]
+        unit = str(chosen["unit"].iloc[0])
+        for row, (measure, label) in enumerate((("r2", "R²"), ("rmse", f"RMSE / ({unit.replace('/A', '/Å')})"))):
+            axes = panels[row][column]
+            _measure_panel(axes, chosen, measure, names, palette)
+            axes.set_xlabel(plain(label))
+            if column:
+                axes.tick_params(labelleft=False)
+        panels[0][column].set_title(TARGET_LABELS[target])
     return figure
+
+
+def _measure_panel(axes: Axes, own: pd.DataFrame, measure: str, names: Sequence[str], palette: Palette) -> None:
+    """Bars of one measure of one target; R² below 0 is drawn as 0 and written out."""
+    values = {name: own.loc[own["variant"] == name, measure].dropna().to_numpy(dtype=np.float64) for name in names}
+    highest = max((float(found.max()) for found in values.values() if len(found)), default=1.0)
+    reach = 1.0 if measure == "r2" else highest or 1.0
+    for place, (name, found) in enumerate(values.items()):
+        if not len(found):
+            continue
+        mean, std = float(found.mean()), float(found.std(ddof=1)) if len(found) > 1 else 0.0
+        shown = max(mean, 0.0)
+        axes.barh(place, shown, height=0.72, color=palette.colour(name), gid=f"bar-{name}")
+        end = shown
+        if len(found) > 1 and mean > 0:
+            axes.errorbar(mean, place, xerr=std, fmt="none", ecolor="#222222", elinewidth=1.1, gid=f"std-{name}")
+            shift = place + 0.3 * np.linspace(-1, 1, len(found))
+            axes.plot(np.clip(found, 0, None), shift, ".", color="#222222", markersize=2.2, alpha=0.7)
+            end = max(mean + std, float(found.max()))
+        text = f"{mean:.3f}" if measure == "r2" else f"{mean:#.3g}"
+        axes.annotate(text, (end, place), (4, 0), textcoords="offset points", va="center", fontsize=SMALL)
+    axes.set_xlim(0, 1.35 * reach)
+    if measure == "r2":
+        axes.set_xticks([0, 0.25, 0.5, 0.75, 1.0])
+    else:
+        axes.locator_params(axis="x", nbins=5)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_yticks(range(len(names)), [palette.label(name) for name in names])
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)

@@ -11,6 +11,7 @@ import numpy as np
 
 from .grids import Grid
 from .pairs import Frame
+from .spec import CGDISTILL, CONVENTIONS, TRAVIS
 
 
 @dataclass(frozen=True)
@@ -33,17 +34,25 @@ class Accumulator(ABC):
     ----------
     type_names, bead_types: names of the types, and (n_beads,) index of the type of each bead.
     grid: bins of the curves.
+    shared: the convention is ``travis``: each value is shared between two bins, see docs/structure.md.
+    value_unit: unit of the curves. The conventions differ in it, so that their curves are not compared by mistake.
     n_frames: frames accumulated so far.
     """
 
     metric: ClassVar[str]
-    value_unit: ClassVar[str]
+    _VALUE_UNITS: ClassVar[dict[str, str]]
 
-    def __init__(self, type_names: Sequence[str], bead_types: np.ndarray, grid: Grid) -> None:
+    def __init__(
+        self, type_names: Sequence[str], bead_types: np.ndarray, grid: Grid, convention: str = CGDISTILL
+    ) -> None:
+        if convention not in CONVENTIONS:
+            raise ValueError(f"convention {convention!r}: one of {CONVENTIONS} is needed")
         self.type_names = tuple(type_names)
         self.bead_types = np.ascontiguousarray(bead_types, dtype=np.int64)
         self.type_counts = np.bincount(self.bead_types, minlength=len(self.type_names))
         self.grid = grid
+        self.shared = convention == TRAVIS
+        self.value_unit = self._VALUE_UNITS[convention]
         self.n_frames = 0
         self._sum: np.ndarray = np.zeros(0)
 

@@ -11,14 +11,16 @@ correction, "sin theta")::
 P is a density per degree and integrates to 1: isotropic neighbours give 1/180 everywhere, curves of
 different r_max, bin width and number of angles compare directly, and a total absolute error between two of
 them lies between 0 and 2. That makes the rule of thumb of Olowookere et al. (arXiv 2510.26650), 0.2 for a
-substantial distortion, mean that a tenth of the distribution sits at other angles. TRAVIS corrects in
-the same way and scales the mean over bins to 100: its curve is 100 * 180 deg * P. Bins near 0 and 180
-degrees are small belts with few counts and a large weight, hence noisy.
+substantial distortion, mean that a tenth of the distribution sits at other angles. Bins near 0 and 180
+degrees are small belts with few counts and a large weight, hence noisy. In the convention ``travis`` each angle is
+shared linearly between the two nearest bins before the same correction, and the mean over bins is 100
+(docs/structure.md).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -26,6 +28,10 @@ from .accumulate import Accumulator, Curve
 from .grids import Grid
 from .kernels import angle_histogram
 from .pairs import Frame, near
+from .spec import CGDISTILL, TRAVIS
+
+#: Mean over the bins of a curve of TRAVIS.
+_TRAVIS_MEAN = 100.0
 
 
 class ADF(Accumulator):
@@ -35,13 +41,13 @@ class ADF(Accumulator):
     ----------
     triplets: (n_triplets, 3) indices of types, the middle one is the centre.
     r_max_A: radii within which both neighbours lie; each is exclusive.
-    grid: angles from 0 to 180 degrees.
+    grid: angles from 0 to 180 degrees. In the convention ``travis`` they may start above 0: what is below is left out.
 
     A triplet of which no angle was found has P = 0 everywhere.
     """
 
     metric = "adf"
-    value_unit = "1/deg"
+    _VALUE_UNITS: ClassVar = {CGDISTILL: "1/deg", TRAVIS: "1 (TRAVIS, mean 100)"}
 
     def __init__(
         self,
@@ -50,9 +56,10 @@ class ADF(Accumulator):
         grid: Grid,
         triplets: Sequence[Sequence[int]] | np.ndarray,
         r_max_A: Sequence[float],
+        convention: str = CGDISTILL,
     ) -> None:
-        super().__init__(type_names, bead_types, grid)
-        if grid.start != 0.0 or grid.stop != 180.0:
+        super().__init__(type_names, bead_types, grid, convention)
+        if (grid.start != 0.0 and not self.shared) or grid.stop != 180.0:
             raise ValueError("the angles of an ADF go from 0 to 180 degrees")
         self.triplets = np.asarray(triplets, dtype=np.int64).reshape(-1, 3)
         self.r_max_A = np.sort(np.asarray(r_max_A, dtype=np.float64))
@@ -70,14 +77,16 @@ class ADF(Accumulator):
             len(self.type_names),
             self.triplets,
             self.r_max_A,
-            self._cosines,
+            self.grid.edges,
+            self.shared,
         )
         return shells.cumsum(axis=1)  # a radius holds all angles of the smaller ones
 
     def curves(self) -> list[Curve]:
         """Average P(theta) of each triplet and radius."""
         weighted = self.total / (self._cosines[:-1] - self._cosines[1:])
-        areas = weighted.sum(axis=-1, keepdims=True) * self.grid.width
+        areas = weighted.sum(axis=-1, keepdims=True)
+        areas *= 1.0 / (_TRAVIS_MEAN * self.grid.n_bins) if self.shared else self.grid.width
         densities = np.divide(weighted, areas, out=np.zeros_like(weighted), where=areas > 0)
         return [
             Curve("-".join(self.type_names[index] for index in triplet), float(radius), densities[t, m])

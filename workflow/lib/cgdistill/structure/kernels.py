@@ -223,6 +223,35 @@ def near_pairs(
 
 
 @_compiled
+def _share(counts: np.ndarray, value: float, start: float, width: float) -> None:
+    """Add one to ``counts`` (n_bins,), shared linearly between the two bins whose centres are nearest to ``value``.
+
+    Up to the first centre and from the last one on, that bin takes all.
+    """
+    place, last = (value - start) / width - 0.5, len(counts) - 1
+    if place <= 0.0:
+        counts[0] += 1.0
+    elif place >= last:
+        counts[last] += 1.0
+    else:
+        low = int(place)
+        counts[low] += 1.0 - (place - low)
+        counts[low + 1] += place - low
+
+
+@_compiled
+def shared_histogram(
+    values: np.ndarray, rows: np.ndarray, n_rows: int, start: float, width: float, n_bins: int
+) -> np.ndarray:
+    """Histogram (n_rows, n_bins) of ``values`` by ``rows``, each shared between two bins as by `_share`."""
+    counts = np.zeros((n_rows, n_bins))
+    for k in range(len(values)):
+        if start <= values[k] <= start + n_bins * width:
+            _share(counts[rows[k]], values[k], start, width)
+    return counts
+
+
+@_compiled
 def _longer(values: np.ndarray, size: int) -> np.ndarray:
     """``values`` at the start of an array of ``size``."""
     longer = np.empty(size, dtype=values.dtype)
@@ -253,12 +282,14 @@ def angle_histogram(
     triplets: np.ndarray,
     r_max: np.ndarray,
     edges: np.ndarray,
+    shared: bool,
 ) -> np.ndarray:
     """Count angles neighbour-centre-neighbour: (n_triplets, n_r_max, n_bins).
 
     ``r_max`` ascends; an angle counts at the smallest radius that holds both neighbours. Neighbours of one
-    type count as unordered pairs. ``edges`` (n_bins + 1,) are the cosines of the bins' edges, from 1 to -1. A
-    neighbour that lies on the centre itself spans no angle and is passed over.
+    type count as unordered pairs. ``edges`` (n_bins + 1,) are the bins' edges, degrees, up to 180, and from 0 unless
+    ``shared``; bins of one width. ``shared``: each angle is shared between two bins as by `_share`. A neighbour that
+    lies on the centre itself spans no angle and is passed over.
     """
     n_beads, n_radii, largest, n_bins = len(types), len(r_max), r_max[-1], len(edges) - 1
     # Neighbours sorted by centre and type: unit vectors and shells.
@@ -288,10 +319,11 @@ def angle_histogram(
                 shells[q] = shell
                 for axis in range(3):
                     units[axis, q] = sign * vectors[p, axis]
-    n_guesses = 4096
+    n_guesses, start, width = 4096, edges[0], (edges[-1] - edges[0]) / n_bins
+    edges = np.cos(np.radians(edges))
     guesses = _guess_bins(edges, n_guesses)
     cosines = np.empty(most)
-    counts = np.zeros((len(triplets), n_radii, n_bins), dtype=np.int64)
+    counts = np.zeros((len(triplets), n_radii, n_bins))
     for centre in range(n_beads):
         for t in range(len(triplets)):
             if triplets[t, 1] != types[centre]:
@@ -306,6 +338,11 @@ def angle_histogram(
                     cosines[k] = x * xs[k] + y * ys[k] + z * zs[k]
                 for k in range(len(xs)):
                     cosine = min(1.0, max(-1.0, cosines[k]))
+                    if shared:
+                        angle = math.degrees(math.acos(cosine))
+                        if angle >= start:
+                            _share(counts[t, max(shells[u], shells[low + k])], angle, start, width)
+                        continue
                     # An arc cosine for each angle would take most of the time.
                     guess = guesses[int((1.0 - cosine) * (0.5 * n_guesses))]
                     while guess > 0 and cosine > edges[guess]:
@@ -317,10 +354,10 @@ def angle_histogram(
 
 
 @_compiled
-def tree_lengths(
+def single_linkage(
     order: np.ndarray, first: np.ndarray, second: np.ndarray, distances: np.ndarray, n_points: int
-) -> np.ndarray:
-    """Edge lengths, ascending, of the minimum spanning forest (Kruskal, union by path halving).
+) -> tuple[np.ndarray, np.ndarray]:
+    """Merge clusters by ascending distance: the minimum spanning forest (Kruskal, union by path halving).
 
     Parameters
     ----------
@@ -328,11 +365,15 @@ def tree_lengths(
 
     Returns
     -------
-    (n_points - n_components,)
+    lengths: (n_points - n_components,) of the tree's edges, ascending: the distances of the mergers.
+    largest: (n_points - n_components,) points in the largest cluster behind each merger.
     """
     parents = np.arange(n_points)
+    sizes = np.ones(n_points, dtype=np.int64)
     lengths = np.empty(n_points)
+    largest = np.empty(n_points, dtype=np.int64)
     found = 0
+    most = 1
     for p in order:
         a, b = first[p], second[p]
         while parents[a] != a:
@@ -342,9 +383,12 @@ def tree_lengths(
             parents[b] = parents[parents[b]]
             b = parents[b]
         if a != b:
-            parents[max(a, b)] = min(a, b)
-            lengths[found] = distances[p]
+            root, other = min(a, b), max(a, b)
+            parents[other] = root
+            sizes[root] += sizes[other]
+            most = max(most, sizes[root])
+            lengths[found], largest[found] = distances[p], most
             found += 1
             if found == n_points - 1:
                 break
-    return lengths[:found]
+    return lengths[:found], largest[:found]

@@ -13,11 +13,16 @@ from ..errors import InputError
 from .grids import Grid
 
 METRICS = ("rdf", "adf", "cdf")
+#: How curves are normalised, see docs/structure.md.
+CGDISTILL, TRAVIS = CONVENTIONS = ("cgdistill", "travis")
+#: Windows of the time-resolved CDF where the section does not say, ps.
+RESOLVED_EVERY_PS = 10.0
 _KEYS = {
     "rdf": ("r_max_A", "bin_width_A"),
     "adf": ("triplets", "r_max_A", "bin_width_deg"),
     "cdf": ("r_max_A", "bin_width_A"),
 }
+_OPTIONAL = {"structure": ("convention",), "structure.cdf": ("resolved_every_ps",)}
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,8 @@ class StructureSpec:
     triplets: names of bead types, the middle one is the centre; the ends in the order given.
     adf_r_max_A: radii of the ADF, ascending.
     source: name of the config in messages.
+    convention: how curves are normalised, ``cgdistill`` or ``travis``.
+    cdf_resolved_every_ps: length of the windows over which a time-resolved CDF is averaged.
     """
 
     rdf: Grid
@@ -38,10 +45,12 @@ class StructureSpec:
     triplets: tuple[tuple[str, str, str], ...]
     adf_r_max_A: tuple[float, ...]
     source: str = "config"
+    convention: str = CGDISTILL
+    cdf_resolved_every_ps: float = RESOLVED_EVERY_PS
 
     @classmethod
     def from_config(cls, section: Mapping[str, Any], source: str = "config") -> StructureSpec:
-        """Parse the config section ``structure``.
+        """Parse the config section ``structure``; ``convention`` and ``cdf.resolved_every_ps`` may be left out.
 
         Raises
         ------
@@ -56,6 +65,10 @@ class StructureSpec:
             width = _number(section[metric]["bin_width_A"], key, source)
             return Grid.from_config(key, 0.0, stop, width, "A", source)
 
+        convention = section.get("convention", CGDISTILL)
+        if convention not in CONVENTIONS:
+            raise InputError(source, "structure.convention", convention, " or ".join(CONVENTIONS))
+        resolved = section["cdf"].get("resolved_every_ps", RESOLVED_EVERY_PS)
         adf = section["adf"]
         key = "structure.adf.bin_width_deg"
         angles = Grid.from_config(key, 0.0, 180.0, _number(adf["bin_width_deg"], key, source), "deg", source)
@@ -66,6 +79,8 @@ class StructureSpec:
             triplets=_triplets(adf["triplets"], source),
             adf_r_max_A=_radii(adf["r_max_A"], source),
             source=source,
+            convention=convention,
+            cdf_resolved_every_ps=_number(resolved, "structure.cdf.resolved_every_ps", source),
         )
 
     def triplet_indices(self, type_names: Sequence[str]) -> np.ndarray:
@@ -139,7 +154,7 @@ def _check_keys(section: Mapping[str, Any], source: str) -> None:
     ):
         if not isinstance(part, Mapping):
             raise InputError(source, prefix, part, f"the keys {', '.join(keys)}")
-        if set(part) != set(keys):
+        if set(part) - set(_OPTIONAL.get(prefix, ())) != set(keys):
             raise InputError(source, prefix, f"the keys {', '.join(map(str, part))}", ", ".join(keys))
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError
-from .curves import RUN_COLUMNS
+from .files import RUN_COLUMNS
 
 OVERALL = "overall"
 FINISHED = "finished"
@@ -96,8 +96,10 @@ def tae_table(
     return pd.DataFrame(rows, columns=TAE_COLUMNS)
 
 
-def summarise(tae: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+def average_runs(tae: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """Mean and spread over the finished runs of each variant; failed runs are counted beside.
+
+    `statistics.summarise` adds intervals and the level of noise.
 
     Parameters
     ----------

@@ -1,0 +1,105 @@
+"""The list of figures: complete, unambiguous, with a caption for each."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import jinja2
+import pytest
+from cgdistill.figures.catalogue import JOBS, box_variants, catalogue, drawn_by, groups_of, target_groups
+from fabricate import ROOT, paper_variants, read_config, student_rows
+
+VARIANTS = paper_variants()
+KINDS = {variant.name: variant.kind for variant in VARIANTS}
+LABELS = {variant.name: variant.label for variant in VARIANTS}
+STUDENTS = student_rows(VARIANTS)
+ENTRIES = catalogue(list(KINDS), KINDS, LABELS, STUDENTS, [7.5, 6.0, 6.5])
+
+
+def _row(name, teacher, *weights):
+    return {"name": name, "teacher": teacher, **dict(zip(("w_F", "w_f", "w_E", "w_e"), weights, strict=True))}
+
+
+def test_stems_are_file_names_that_no_file_system_confuses():
+    stems = [entry.stem for entry in ENTRIES]
+    assert len({stem.casefold() for stem in stems}) == len(stems)
+    assert all(stem.isascii() and "/" not in stem and " " not in stem for stem in stems)
+    assert len({(entry.category, entry.subcategory, entry.name) for entry in ENTRIES}) == len(stems)
+
+
+def test_every_figure_has_one_job():
+    by_job = [entry.stem for job in JOBS for entry in drawn_by(ENTRIES, job)]
+    assert sorted(by_job) == sorted(entry.stem for entry in ENTRIES)
+    with pytest.raises(ValueError, match="nothing"):
+        drawn_by(ENTRIES, "nothing")
+
+
+def test_every_model_has_its_figure():
+    assert [entry.variant for entry in ENTRIES if entry.section == "models"] == list(KINDS)
+    assert not any(entry.variant for entry in ENTRIES if entry.section != "models")
+
+
+@pytest.mark.parametrize("name", ["config", "paper"])
+def test_captions_render_with_values_of_the_config(name):
+    """That they are true, no test can say."""
+    context = SimpleNamespace(config=read_config(name))
+    for caption in {entry.caption for entry in ENTRIES}:
+        template = (ROOT / "workflow" / "report" / f"{caption}.rst").read_text(encoding="utf-8")
+        text = jinja2.Template(template, undefined=jinja2.StrictUndefined).render(snakemake=context)
+        assert text.strip() and "{" not in text
+
+
+def test_no_caption_is_without_a_figure():
+    written = {path.stem for path in (ROOT / "workflow" / "report").glob("*.rst")}
+    assert written - {entry.caption for entry in ENTRIES} == {"workflow", "report", "tables"}
+
+
+def test_of_the_angles_the_widest_radius_is_open():
+    folded = {entry.stem: entry.folded for entry in ENTRIES if entry.stem.startswith("adf_")}
+    assert folded == {"adf_6A": True, "adf_6.5A": True, "adf_7.5A": False}
+
+
+def test_what_a_run_does_not_have_has_no_figure():
+    kinds = {"T": "teacher", "T8": "teacher_ensemble"}
+    stems = {entry.stem for entry in catalogue(list(kinds), kinds, {name: name for name in kinds}, [], [], False)}
+    absent = {"boxes", "tae_adf", "training_students", "parity_students", "resolved_S1", "resolved_S8"}
+    assert not stems & absent
+    assert not any(stem.startswith(("targets", "adf")) for stem in stems)
+    assert {"rdf", "tae_cdf", "resolved_T", "model_T8", "members_T_rdf"} <= stems
+
+
+def test_groups_follow_the_kinds():
+    assert groups_of({"a": "ensemble", "b": "teacher_ensemble"}) == ["T", "S8"]
+
+
+def test_energy_targets_of_the_paper():
+    (group,) = target_groups(STUDENTS)
+    assert (group.name, group.title) == ("S8-aa-kd", "S8, forces F and f")
+    assert dict(group.columns) == {
+        "none": ("S8-aa-kd",), "E": ("S8-aa-kd-sys",), "ε": ("S8-aa-kd-bead",), "E and ε": ("S8-aa-kd-sys-bead",),
+    }  # fmt: skip
+
+
+def test_energy_targets_of_any_table():
+    """Teachers and force targets part the groups, weights beyond zero do not; text counts as numbers."""
+    rows = [
+        _row("a", "single", "1", "0", "0", "0"), _row("b", "single", "3", "0", "0", "0.5"),
+        _row("c", "single", "1", "0", "0", "5"), _row("d", "ensemble", "1", "0", "0", "5"),
+        _row("e", "ensemble", 1, 1, 0, 5), _row("f", "ensemble", 0, 0, 1, 0), _row("g", "ensemble", 0, 0, 0, 1),
+    ]  # fmt: skip
+    groups = {group.name: dict(group.columns) for group in target_groups(rows)}
+    assert groups == {"S1-aa": {"none": ("a",), "ε": ("b", "c")}, "S8": {"E": ("f",), "ε": ("g",)}}
+
+
+def test_boxes_show_one_variant_of_each_kind():
+    """Of students those with most targets, but without the system energy, so that S1 and S8 can be compared."""
+    assert box_variants(list(KINDS), KINDS, STUDENTS) == ["T", "T8", "S1-aa-kd-bead", "S8-aa-kd-bead"]
+
+
+def test_import_is_light():
+    """Rules import the list whenever a workflow is planned."""
+    code = "import sys; import cgdistill.figures.catalogue; print('matplotlib' in sys.modules, 'pandas' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["False", "False"]

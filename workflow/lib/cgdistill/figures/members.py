@@ -1,0 +1,124 @@
+"""Teachers one by one, and the students of each teacher: curves and errors by teacher."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from .bars import intervals
+from .curves import FINISHED, Column, Line, by_item, grid_figure, mean_and_spread
+from .style import Palette, member_looks, new_figure, plain, styled
+from .tae import METRIC_TITLES, OVERALL, axis_label
+
+_PER_COLUMN = 4
+_KEYS = ["variant", "member", "metric", "item", "r_max_A"]
+#: Row below the teachers.
+_ALL = "all"
+
+
+def errors_by_member(tae: pd.DataFrame) -> pd.DataFrame:
+    """Mean and standard deviation of the TAE over the finished runs of each member.
+
+    Parameters
+    ----------
+    tae: columns variant, member, metric, item, r_max_A, tae, status.
+
+    Returns
+    -------
+    Columns variant, member, metric, item, r_max_A, mean, std (NaN for one run), n.
+    """
+    finished = tae[tae["status"] == FINISHED]
+    grouped = finished.groupby(_KEYS, sort=False, dropna=False)["tae"]
+    return grouped.agg(mean="mean", std="std", n="count").reset_index()
+
+
+def members_figure(
+    metric: str,
+    reference: pd.DataFrame,
+    curves: pd.DataFrame,
+    members: Sequence[str],
+    errors: pd.DataFrame,
+    r_max_A: float = math.nan,
+) -> Figure:
+    """Curves of one variant by teacher, at most four teachers in a column, errors at the right.
+
+    Parameters
+    ----------
+    reference: table of `curves.mean_and_spread`.
+    curves: those of the finished runs of the variant: member, replica, metric, item, r_max_A, x, value, value_unit.
+    members: all members, also those without a finished run.
+    errors: rows of `errors_by_member` of this variant, metric and radius.
+    """
+    looks = member_looks(members)
+    chosen = curves[curves["metric"] == metric]
+    own = {str(name): part for name, part in chosen.groupby("member", sort=False)}
+    lines = [
+        Line(name, plain(name), *looks[name],
+             by_item(mean_and_spread(own[name], None), metric, r_max_A) if name in own else {})
+        for name in members
+    ]  # fmt: skip
+    starts = range(0, len(lines), _PER_COLUMN)
+    columns = [Column("", lines[start : start + _PER_COLUMN]) for start in starts]
+    return grid_figure(
+        metric, by_item(reference, metric, r_max_A), columns, errors.rename(columns={"member": "key"}), width=3.4
+    )
+
+
+@styled
+def members_tae_figure(
+    errors: pd.DataFrame, summary: pd.DataFrame, palette: Palette, members: Mapping[str, Sequence[str]]
+) -> Figure:
+    """Overall TAE by teacher, one panel per metric: one row per teacher, one dot per variant; below, all teachers.
+
+    Parameters
+    ----------
+    errors: of `errors_by_member`, all variants.
+    summary: columns variant, metric, item, r_max_A, mean, std, and perhaps ci_low and ci_high: the row of all.
+    members: members of the variants to show, in order.
+    """
+    metrics = [metric for metric in METRIC_TITLES if (summary["metric"] == metric).any()]
+    teachers = list(dict.fromkeys(name for names in members.values() for name in names))
+    variants = [model.name for model in palette.models if model.name in members]
+    height = 1.2 + (0.12 + 0.085 * len(variants)) * (len(teachers) + 1)
+    figure, panels = new_figure(1, len(metrics), 3.3 * len(metrics) + 0.6, height, sharey=True)
+    rows = [*teachers, _ALL]
+    for axes, metric in zip(panels[0], metrics, strict=True):
+        own = _overall(errors, metric).set_index(["variant", "member"])
+        total = _overall(summary, metric).assign(member=_ALL).set_index(["variant", "member"])
+        for number, variant in enumerate(variants):
+            shift = 0.8 * ((number + 0.5) / len(variants) - 0.5)
+            index = pd.MultiIndex.from_product([[variant], rows], names=["variant", "member"])
+            _dots(axes, pd.concat([own, total]).reindex(index), shift, palette.colour(variant))
+        axes.axhline(len(teachers) - 0.5, color="#333333", linewidth=0.8)
+        for place in range(0, len(rows), 2):
+            axes.axhspan(place - 0.5, place + 0.5, color="#f1f3f5", zorder=0, linewidth=0)
+        axes.grid(visible=False, axis="y")
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_yticks(range(len(rows)), [plain(name) for name in rows])
+        axes.set_title(f"{METRIC_TITLES[metric]}, overall")
+        axes.set_xlabel(axis_label(metric))
+    handles = [
+        Line2D([], [], color=palette.colour(name), marker="o", markersize=4, linestyle="", label=palette.label(name))
+        for name in variants
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(6, len(handles)))
+    return figure
+
+
+def _overall(table: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Sum over items and radii."""
+    return table[(table["metric"] == metric) & (table["item"] == OVERALL) & table["r_max_A"].isna()]
+
+
+def _dots(axes: Axes, rows: pd.DataFrame, shift: float, colour: str) -> None:
+    low, high = intervals(rows)
+    places = np.arange(len(rows)) + shift
+    known = np.isfinite(low) & np.isfinite(high)
+    axes.hlines(places[known], low[known], high[known], color=colour, linewidth=1.2)
+    axes.plot(rows["mean"].to_numpy(dtype=np.float64), places, "o", color=colour, markersize=3.6)

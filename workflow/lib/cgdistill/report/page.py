@@ -1,0 +1,114 @@
+"""The report page: one HTML file that holds everything it shows and fetches nothing.
+
+Text from configs, tables and file names is escaped by the templates; figures are embedded as images, so
+that nothing inside them can run.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+
+from ..figures.tae import METRIC_TITLES, TAE_UNITS
+from ..paper import OLOWOOKERE_2025
+from ..provenance import config_hash, whole_file
+from ..verdict import answers, stability, verdicts
+from .data import ReportData
+from .models import model_pages
+from .networks import ceiling_table, ceiling_warnings, spread_table, training_table
+from .parts import number, plain_table, setting
+from .runtime import runtime_table
+from .speed import paper_settings, paper_table, performance_settings, performance_table, unlike_paper
+from .tables import (
+    comparison_table,
+    item_table,
+    main_table,
+    metrics_of,
+    noise_table,
+    runs_table,
+    thumb_of,
+)
+
+_TEMPLATES = Path(__file__).parent / "templates"
+#: Sections of the page in order, as links name them.
+SECTIONS = {
+    "verdict": "Verdict", "models": "Models", "structure": "Structure", "statistics": "Statistics",
+    "stability": "Stability", "pictures": "Pictures", "speed": "Speed", "ensemble": "Ensemble",
+    "training": "Training", "forces": "Forces", "methods": "Methods", "provenance": "Provenance",
+}  # fmt: skip
+
+
+def write_report(path: str | Path, data: ReportData) -> None:
+    """Write the page, whole or not at all."""
+    with whole_file(path) as partial:
+        partial.write_text(render(data), encoding="utf-8")
+
+
+def render(data: ReportData) -> str:
+    """The page as text."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"setting": setting, "number": number}
+    models, comparisons = data.palette.models, data.tables.get("comparisons")
+    figures = {name: [figure for figure in data.figures if figure.section == name] for name in SECTIONS}
+    return environment.get_template("report.html.j2").render(
+        data=data,
+        sections=[(name, title) for name, title in SECTIONS.items() if name != "pictures" or figures[name]],
+        unstable=bool((data.runs["stability"] != "stable").any()),
+        verdicts=verdicts(data.summary, comparisons),
+        answers=[] if comparisons is None else answers(comparisons, {model.name: model.kind for model in models}),
+        stability=stability(data.summary, [model.name for model in models], data.runs),
+        thumbs=_thumbs(data),
+        figures=figures,
+        main_table=main_table(data),
+        item_tables=[item_table(data, metric) for metric in METRIC_TITLES],
+        comparison_table=comparison_table(data),
+        noise_table=noise_table(data),
+        performance_table=performance_table(data),
+        performance_settings=performance_settings(data),
+        paper=OLOWOOKERE_2025,
+        paper_table=paper_table(),
+        paper_settings=paper_settings(),
+        unlike_paper=unlike_paper(data),
+        training_table=training_table(data),
+        ceiling_table=ceiling_table(data),
+        ceiling_warnings=ceiling_warnings(data),
+        spread_table=spread_table(data),
+        runs_table=runs_table(data),
+        students_table=plain_table("Students and the weights of their losses", data.students),
+        gradient_table=plain_table("Forces are the negative gradient of the energy", data.tables.get("check")),
+        runtime_table=runtime_table(data.runtime),
+        pages=model_pages(data),
+        parameters=_parameters(data),
+        weights=_weights(data),
+        config_text=yaml.safe_dump(dict(data.config), sort_keys=False, allow_unicode=True, width=100),
+        config_sha256=config_hash(data.config),
+    )
+
+
+def _thumbs(data: ReportData) -> list[tuple[str, str]]:
+    """Rules of thumb by metric, in words."""
+    limits = [(metric, thumb_of(data, metric)) for metric in metrics_of(data)]
+    return [(METRIC_TITLES[m], f"{limit:g} {TAE_UNITS[m]}".strip()) for m, limit in limits if limit == limit]
+
+
+def _parameters(data: ReportData) -> str:
+    """Number of parameters of a network, where all have the same."""
+    found = {count for cards in data.cards.values() for card in cards for count in card.parameters.values()}
+    return f"{found.pop():,}" if len(found) == 1 else ""
+
+
+def _weights(data: ReportData) -> list[tuple[str, Any]]:
+    """Checksums of the weights of all networks, each once."""
+    found: dict[str, str] = {}
+    for cards in data.cards.values():
+        for card in cards:
+            for name, digest in card.digests.items():
+                found.setdefault(digest, name if name.startswith("seed") and card.variant.startswith("T")
+                                 else f"{card.variant}/{card.member}")  # fmt: skip
+    return [(name, digest) for digest, name in found.items()]

@@ -1,0 +1,122 @@
+"""All that the structure analysis takes from a trajectory, in one pass over its frames."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .blocks import FineBlocks, block_table
+from .cdf import CDF
+from .curves import TimedChunk, accumulators_of, curve_table, measured_frames, warn_of_gaps
+from .files import BLOCK_COLUMNS, CURVE_COLUMNS
+from .pairs import Frame
+from .rdf import RDF
+from .series import EQUILIBRATION, PRODUCTION, FrameMeasures, Windows, series_table
+from .spec import StructureSpec
+
+#: What rounding may do to the time of a frame, ps.
+_ROUNDING_PS = 1e-6
+
+
+@dataclass(frozen=True)
+class TrajectoryStructure:
+    """Tables of one trajectory.
+
+    Attributes
+    ----------
+    curves: averages over production, columns `CURVE_COLUMNS`; empty where there is no frame of production.
+    blocks: the same of contiguous blocks of it, columns `BLOCK_COLUMNS` in front.
+    resolved: CDFs of windows in time over all frames, ``time_ps`` (start of the window) in front.
+    series: see `structure.series`, columns `SERIES_COLUMNS`.
+    n_frames: frames of production.
+    """
+
+    curves: pd.DataFrame
+    blocks: pd.DataFrame
+    resolved: pd.DataFrame
+    series: pd.DataFrame
+    n_frames: int
+
+
+def analyse_trajectory(
+    frames: Iterable[TimedChunk],
+    type_names: Sequence[str],
+    bead_types: np.ndarray,
+    spec: StructureSpec,
+    *,
+    n_blocks: int,
+    threads: int = 1,
+    source: str | Path = "trajectory",
+    n_frames: int | None = None,
+    production_after_ps: float = -math.inf,
+    cluster_cutoffs_A: Mapping[str, float] | None = None,
+) -> TrajectoryStructure:
+    """Curves, their blocks, CDFs resolved in time, and series of a trajectory.
+
+    The result depends neither on ``threads`` nor on how the frames are cut into chunks. Memory grows with the tables
+    alone.
+
+    Parameters
+    ----------
+    frames:
+        Chunks ``(times_ps, positions_A, cells_A)``: (n,), (n, n_beads, 3) and (n, 3, 3), or single frames; times
+        ascend.
+    type_names, bead_types, threads, source, n_frames:
+        As in `compute_curves`.
+    n_blocks:
+        Blocks wanted; fewer where there are fewer frames.
+    production_after_ps:
+        Frames up to this time count for what is resolved in time alone.
+    cluster_cutoffs_A:
+        Cutoff of the clusters of each type; without it there is no ``largest_cluster``.
+
+    Raises
+    ------
+    InputError
+        As in `compute_curves`; a trajectory without frames gives empty tables.
+    """
+    bead_types = np.asarray(bead_types, dtype=np.int64)
+    rdf, *adf, cdf = accumulators = accumulators_of(type_names, bead_types, spec)
+    assert isinstance(rdf, RDF) and isinstance(cdf, CDF)
+    measures = FrameMeasures(cdf, cluster_cutoffs_A or {})
+    windows = Windows(rdf, cdf, spec.cdf_resolved_every_ps)
+    fine = FineBlocks(n_blocks)
+    rows: list[tuple[float, str, str, str, float, str]] = []
+
+    def measure(frame: Frame) -> tuple[list[np.ndarray], list[float]]:
+        merged, values = measures.measure(frame)
+        return [rdf.measure(frame), *(accumulator.measure(frame) for accumulator in adf), merged], values
+
+    for time_ps, (parts, values) in measured_frames(
+        frames, measure, type_names, bead_types, spec, threads, source, n_frames
+    ):
+        produced = time_ps > production_after_ps + _ROUNDING_PS
+        phase = PRODUCTION if produced else EQUILIBRATION
+        if produced:
+            fine.add(time_ps, parts)
+            for accumulator, part in zip(accumulators, parts, strict=True):
+                accumulator.accumulate(part)
+        windows.add(time_ps, phase, parts[0], parts[-1])
+        for (quantity, item, unit), value in zip(measures.rows, values, strict=True):
+            rows.append((time_ps, phase, quantity, item, value, unit))
+    resolved = windows.resolved()
+    series = series_table(rows + windows.series)
+    if not fine.blocks:
+        empty = _empty(CURVE_COLUMNS), _empty(BLOCK_COLUMNS + CURVE_COLUMNS)
+        return TrajectoryStructure(*empty, resolved, series, 0)
+    warn_of_gaps(accumulators, source)
+    curves = pd.concat([curve_table(accumulator) for accumulator in accumulators], ignore_index=True)
+    return TrajectoryStructure(curves, block_table(accumulators, fine, n_blocks), resolved, series, rdf.n_frames)
+
+
+def _empty(columns: Sequence[str]) -> pd.DataFrame:
+    """A table without rows whose columns have the types that they have elsewhere."""
+    text = ("metric", "item", "x_unit", "value_unit")
+    whole = ("block", "n_frames")
+    kinds = {name: str if name in text else np.int64 if name in whole else np.float64 for name in columns}
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})

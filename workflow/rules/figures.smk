@@ -1,0 +1,144 @@
+# Figures of the run. cgdistill.figures.catalogue lists them: name, place, caption, and the job that draws them.
+CURVES = expand(f"{RESULTS}/structure/{{variant}}/curves.parquet", variant=VARIANTS)
+
+
+rule plot_structure:
+    input:
+        summary=rules.collect_tables.output.summary,
+        tae=rules.collect_tables.output.tae,
+        runs=rules.collect_tables.output.runs,
+        comparisons=rules.compare_models.output.comparisons,
+        reference=rules.compute_reference.output.curves,
+        curves=CURVES,
+    output:
+        figures("structure"),
+    log:
+        f"{LOGS}/plot_structure.log",
+    conda:
+        "../../envs/cgdistill.yaml"
+    resources:
+        mem_mb=JOBS["analyse"]["mem_mb"],
+        runtime=JOBS["analyse"]["runtime_min"],
+    params:
+        models=MODELS,
+        students=STUDENT_ROWS,
+        code=source_digest("figures.draw"),
+    message:
+        "Plot errors and curves of all models"
+    script:
+        "../scripts/plot_structure.py"
+
+
+rule plot_models:
+    input:
+        summary=rules.collect_tables.output.summary,
+        runs=rules.collect_tables.output.runs,
+        reference=rules.compute_reference.output.curves,
+        curves=CURVES,
+    output:
+        figures("models"),
+    log:
+        f"{LOGS}/plot_models.log",
+    conda:
+        "../../envs/cgdistill.yaml"
+    resources:
+        mem_mb=JOBS["analyse"]["mem_mb"],
+        runtime=JOBS["analyse"]["runtime_min"],
+    params:
+        models=MODELS,
+        code=source_digest("figures.draw"),
+    message:
+        "Plot one sheet per model"
+    script:
+        "../scripts/plot_models.py"
+
+
+rule plot_stability:
+    input:
+        records=RECORDS,
+        thermo=[f"{Path(record).parent}/thermo.csv" for record in RECORDS],
+        runs=rules.collect_tables.output.runs,
+        reference_resolved=rules.compute_reference.output.resolved,
+        resolved=expand(f"{RESULTS}/structure/{{variant}}/resolved.parquet", variant=VARIANTS),
+        reference_series=rules.compute_reference.output.series,
+        series=expand(f"{RESULTS}/structure/{{variant}}/series.parquet", variant=VARIANTS),
+    output:
+        figures("stability"),
+    log:
+        f"{LOGS}/plot_stability.log",
+    conda:
+        "../../envs/cgdistill.yaml"
+    resources:
+        mem_mb=JOBS["analyse"]["mem_mb"],
+        runtime=JOBS["analyse"]["runtime_min"],
+    params:
+        models=MODELS,
+        code=source_digest("figures.draw"),
+    message:
+        "Plot the simulations in the course of time"
+    script:
+        "../scripts/plot_stability.py"
+
+
+rule plot_networks:
+    input:
+        teachers=expand(f"{RESULTS}/teachers/{{teacher}}/history.csv", teacher=teacher_names()),
+        students=[f"{folder}/history.csv" for folder in STUDENT_FOLDERS],
+        training=rules.collect_tables.output.training,
+        ceiling=rules.estimate_ceiling.output.ceiling,
+        spread=rules.measure_spread.output.spread,
+        beads=rules.map_trajectory.output.beads,
+        split=rules.split_frames.output.split,
+        teacher=f"{RESULTS}/teachers/{teacher_names()[0]}/predictions.h5",
+        mean=rules.average_ensemble.output.mean,
+        predictions=expand(f"{RESULTS}/students/{{student}}/{ENSEMBLE}/test_predictions.h5", student=ENSEMBLE_STUDENTS),
+        prior=rules.fit_prior.output.prior,
+        reference=rules.compute_reference.output.curves,
+    output:
+        figures("networks"),
+    log:
+        f"{LOGS}/plot_networks.log",
+    conda:
+        "../../envs/cgdistill.yaml"
+    resources:
+        mem_mb=JOBS["predict"]["mem_mb"],
+        runtime=JOBS["analyse"]["runtime_min"],
+    params:
+        models=MODELS,
+        students=ENSEMBLE_STUDENTS,
+        temperature_K=config["simulation"]["temperature_K"],
+        code=source_digest("figures.draw"),
+    message:
+        "Plot labels, training and forces"
+    script:
+        "../scripts/plot_networks.py"
+
+
+if config["pictures"]:
+
+    rule plot_boxes:
+        input:
+            beads=rules.map_trajectory.output.beads,
+            reference=rules.compute_reference.output.curves,
+            trajectories=[
+                f"{RESULTS}/simulations/{runs_of(variant)[0]}/{phase}.lammpstrj"
+                for variant in BOX_VARIANTS
+                for phase in ("equilibration", "trajectory")
+            ],
+        output:
+            figures("boxes"),
+        log:
+            f"{LOGS}/plot_boxes.log",
+        conda:
+            "../../envs/cgdistill.yaml"
+        resources:
+            mem_mb=JOBS["analyse"]["mem_mb"],
+            runtime=JOBS["analyse"]["runtime_min"],
+        params:
+            models=MODELS,
+            variants=BOX_VARIANTS,
+            code=source_digest("figures.draw"),
+        message:
+            "Render first and last frames"
+        script:
+            "../scripts/plot_boxes.py"

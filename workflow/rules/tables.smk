@@ -1,0 +1,122 @@
+# Tables of the whole run, and what they allow to be said: noise, differences between models, quality of the labels.
+ENSEMBLE_STUDENTS = [variant for variant in VARIANTS if KINDS[variant] == "ensemble"]
+STUDENTS = [variant for variant in VARIANTS if KINDS[variant] in ("single", "ensemble")]
+RECORDS = [f"{RESULTS}/simulations/{run}/run.json" for variant in VARIANTS for run in runs_of(variant)]
+STUDENT_FOLDERS = [f"{RESULTS}/students/{variant}/{member}" for variant in STUDENTS for member in members(variant)]
+
+
+rule collect_tables:
+    input:
+        tae=expand(f"{RESULTS}/structure/{{variant}}/tae.csv", variant=VARIANTS),
+        summary=expand(f"{RESULTS}/structure/{{variant}}/summary.csv", variant=VARIANTS),
+        runs=expand(f"{RESULTS}/structure/{{variant}}/runs.csv", variant=VARIANTS),
+        reference=rules.compute_reference.output.curves,
+        curves=expand(f"{RESULTS}/structure/{{variant}}/curves.parquet", variant=VARIANTS),
+        records=RECORDS,
+        teachers=expand(f"{RESULTS}/teachers/{{teacher}}/metrics.csv", teacher=teacher_names()),
+        students=[f"{folder}/metrics.csv" for folder in STUDENT_FOLDERS],
+    output:
+        tae=table("tae", "TAE of every run"),
+        summary=table("summary", "TAE by model"),
+        runs=table("runs", "simulations"),
+        performance=table("performance", "speed"),
+        training=table("training", "training errors"),
+        curves=f"{RESULTS}/tables/curves.parquet",
+    log:
+        f"{LOGS}/collect_tables.log",
+    conda:
+        "../../envs/cgdistill.yaml"
+    resources:
+        mem_mb=JOBS["analyse"]["mem_mb"],
+        runtime=JOBS["light"]["runtime_min"],
+    params:
+        labels=LABELS,
+        code=source_digest("collect"),
+    message:
+        "Collect the tables of all models"
+    script:
+        "../scripts/collect_tables.py"
+
+
+rule compare_models:
+    input:
+        tae=rules.collect_tables.output.tae,
+        runs=rules.collect_tables.output.runs,
+        blocks=rules.compute_reference.output.blocks,
+    output:
+        comparisons=table("comparisons", "tests between models"),
+        noise=table("noise", "noise of the reference"),
+    log:
+        f"{LOGS}/compare_models.log",
+    conda:
+        "../../envs/cgdistill.yaml"
+    resources:
+        mem_mb=JOBS["light"]["mem_mb"],
+        runtime=JOBS["light"]["runtime_min"],
+    params:
+        kinds=KINDS,
+        statistics=config["statistics"],
+        seed=derive(config["seed"], "bootstrap", "reference"),
+        code=source_digest("statistics"),
+    message:
+        "Test which models can be told apart"
+    script:
+        "../scripts/compare_models.py"
+
+
+rule estimate_ceiling:
+    input:
+        beads=rules.map_trajectory.output.beads,
+        split=rules.split_frames.output.split,
+        predictions=expand(f"{RESULTS}/teachers/{{teacher}}/predictions.h5", teacher=teacher_names()),
+        networks=expand(f"{RESULTS}/teachers/{{teacher}}/network.json", teacher=teacher_names()),
+        training=rules.collect_tables.output.training,
+    output:
+        ceiling=table("ceiling", "noise ceiling of the labels"),
+    log:
+        f"{LOGS}/estimate_ceiling.log",
+    conda:
+        "../../envs/cgdistill.yaml"
+    resources:
+        mem_mb=JOBS["predict"]["mem_mb"],
+        runtime=JOBS["light"]["runtime_min"],
+    params:
+        statistics=config["statistics"],
+        seed=derive(config["seed"], "bootstrap", "ceiling"),
+        code=source_digest("noise_ceiling"),
+    message:
+        "Estimate the noise ceiling of the all-atom forces"
+    script:
+        "../scripts/estimate_ceiling.py"
+
+
+rule measure_spread:
+    input:
+        beads=rules.map_trajectory.output.beads,
+        split=rules.split_frames.output.split,
+        predictions=expand(f"{RESULTS}/teachers/{{teacher}}/predictions.h5", teacher=teacher_names()),
+        networks=expand(f"{RESULTS}/teachers/{{teacher}}/weights.safetensors", teacher=teacher_names()),
+        trajectories=[f"{RESULTS}/simulations/{runs_of(variant)[0]}/trajectory.lammpstrj" for variant in VARIANTS],
+    output:
+        spread=table("spread", "disagreement of the teachers"),
+    log:
+        f"{LOGS}/measure_spread.log",
+    benchmark:
+        f"{BENCH}/measure_spread.tsv"
+    conda:
+        "../../envs/cgdistill.yaml"
+    threads: JOBS["predict"]["threads"]
+    resources:
+        mem_mb=JOBS["predict"]["mem_mb"],
+        runtime=JOBS["predict"]["runtime_min"],
+        gpu=JOBS["predict"]["gpu"],
+    params:
+        variants=VARIANTS,
+        labels=LABELS,
+        batch_size=config["training"]["evaluation_batch_size"],
+        device=config["device"],
+        code=source_digest("ensemble_spread"),
+    message:
+        "Measure how far the teachers disagree"
+    script:
+        "../scripts/measure_spread.py"

@@ -1,0 +1,18 @@
+"""Errors and curves of all models, of energy targets and by teacher, and which models can be told apart.
+
+Inputs: summary, tae, runs, comparisons (tables of the run), reference, curves (per variant). Outputs: the figures.
+"""
+
+from pathlib import Path
+
+from cgdistill.console import job
+from cgdistill.figures.draw import draw_structure
+from cgdistill.figures.style import Palette, models_in_order
+
+with job(snakemake.log[0]):
+    draw_structure(
+        **dict(snakemake.input.items()),
+        students=snakemake.params.students,
+        palette=Palette(models_in_order(**snakemake.params.models)),
+        folder=Path(snakemake.output[0]).parent,
+    )
