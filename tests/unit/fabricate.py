@@ -167,8 +167,10 @@ def _simulation(
     (folder / "run.json").write_text(json.dumps({**names, "n_beads": 128}), encoding="utf-8")
     stability = {"stability": "blown up" if failed else "stable", "onset_ps": time[-1] if failed else np.nan,
                  "stability_reason": "temperature above 1500 K" if failed else "", "cdf_peak_drift_A": 0.01,
-                 "cdf_peak_drift_item": "Cho", "rdf_peak_drift_A": 0.02, "rdf_peak_drift_item": "Cho-Cl",
-                 "energy_drift_kcal_mol_bead": 0.0, "temperature_drift_K": 0.1, "min_distance_A": 3.3,
+                 "cdf_peak_drift_error_A": 0.05, "cdf_peak_drift_item": "Cho", "rdf_peak_drift_A": 0.02,
+                 "rdf_peak_drift_error_A": 0.1, "rdf_peak_drift_item": "Cho-Cl",
+                 "energy_drift_kcal_mol_bead": 0.0, "energy_drift_error_kcal_mol_bead": 0.01,
+                 "temperature_drift_K": 0.1, "temperature_drift_error_K": 2.0, "min_distance_A": 3.3,
                  "largest_cluster": 0.22, "largest_cluster_item": "Cl"}  # fmt: skip
     return {**names, "label": variant.label, "n_frames": 50, "equilibrated_ps": np.nan if failed else 1.4, **stability}
 

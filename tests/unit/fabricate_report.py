@@ -144,8 +144,10 @@ def _runs(variants: tuple[Made, ...]) -> dict[str, pd.DataFrame]:
                 "equilibrated_ps": 1.4, "n_effective": 40.0, "mean_temperature_K": 298.2, "stability": stability,
                 "onset_ps": np.nan if stability == "stable" else 12.0,
                 "stability_reason": "" if stability == "stable" else f"Largest cluster of Cho: {stability}.",
-                "cdf_peak_drift_A": 0.1, "cdf_peak_drift_item": "Cho", "rdf_peak_drift_A": -0.05,
-                "rdf_peak_drift_item": "Cho-Cl", "energy_drift_kcal_mol_bead": 0.01, "temperature_drift_K": 1.0,
+                "cdf_peak_drift_A": 0.1, "cdf_peak_drift_error_A": 0.05, "cdf_peak_drift_item": "Cho",
+                "rdf_peak_drift_A": -0.05,
+                "rdf_peak_drift_error_A": 0.1, "rdf_peak_drift_item": "Cho-Cl", "energy_drift_kcal_mol_bead": 0.01,
+                "energy_drift_error_kcal_mol_bead": 0.01, "temperature_drift_K": 1.0, "temperature_drift_error_K": 2.0,
                 "min_distance_A": 3.1, "largest_cluster": 0.2, "largest_cluster_item": "Cho", "ns_per_day": speed,
             })  # fmt: skip
             performance.append({

@@ -64,14 +64,14 @@ def test_a_figure_for_each_group(tmp_path):
     assert list(figures) == ["T", "S8"]
     panels = [axes for axes in figures["T"].axes if axes.get_title() or axes.lines]
     assert len(panels) == 4
-    assert [len(axes.lines) for axes in panels] == [13, 1, 13, 1]
+    assert [len(axes.lines) for axes in panels] == [31, 1, 31, 1]
     assert panels[0].get_title() == "T\nmean of 2 runs" and panels[1].get_title() == "T8\nno run"
     black = panels[1].lines[0]
     np.testing.assert_allclose(black.get_ydata(), 2.0)
-    ascending = [float(line.get_ydata()[0]) for line in panels[0].lines[:12]]
+    ascending = [float(line.get_ydata()[0]) for line in panels[0].lines[:30]]
     assert ascending == sorted(ascending)
     colours = {line.get_color() for line in panels[0].lines}
-    assert len(colours) == 13
+    assert len(colours) == 31
     svg, png = save(figures["S8"], tmp_path / "resolved_S8")
     assert svg.stat().st_size > 1000 and png.stat().st_size > 1000
 

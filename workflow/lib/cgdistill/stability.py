@@ -85,6 +85,13 @@ class Drift:
     onset_ps: float
     unit: str
 
+    @property
+    def evidence(self) -> float:
+        """The shift in units of its error."""
+        if self.error > 0:
+            return abs(self.shift) / self.error
+        return math.inf if self.shift else 0.0
+
     def sentence(self) -> str:
         """What moved by how much."""
         name = f"{self.quantity} of {self.item}" if self.item else self.quantity
@@ -93,17 +100,24 @@ class Drift:
 
 @dataclass(frozen=True)
 class Stability:
-    """The verdict of one run; ``onset_ps`` is NaN for a stable one, drifts are NaN where they cannot be told."""
+    """The verdict of one run; ``onset_ps`` is NaN for a stable one, drifts are NaN where they cannot be told.
+
+    Drifts of peaks are those of the item that stands out most from its noise.
+    """
 
     stability: str
     onset_ps: float
     stability_reason: str
     cdf_peak_drift_A: float
+    cdf_peak_drift_error_A: float
     cdf_peak_drift_item: str
     rdf_peak_drift_A: float
+    rdf_peak_drift_error_A: float
     rdf_peak_drift_item: str
     energy_drift_kcal_mol_bead: float
+    energy_drift_error_kcal_mol_bead: float
     temperature_drift_K: float
+    temperature_drift_error_K: float
     min_distance_A: float
     largest_cluster: float
     largest_cluster_item: str
@@ -164,11 +178,15 @@ def judge_run(
         onset_ps=onset_ps,
         stability_reason=reason,
         cdf_peak_drift_A=cdf.shift,
+        cdf_peak_drift_error_A=cdf.error,
         cdf_peak_drift_item=cdf.item,
         rdf_peak_drift_A=rdf.shift,
+        rdf_peak_drift_error_A=rdf.error,
         rdf_peak_drift_item=rdf.item,
         energy_drift_kcal_mol_bead=energy.shift,
+        energy_drift_error_kcal_mol_bead=energy.error,
         temperature_drift_K=temperature.shift,
+        temperature_drift_error_K=temperature.error,
         min_distance_A=float(series.loc[series["quantity"] == MIN_DISTANCE, "value"].min()),
         largest_cluster=share,
         largest_cluster_item=share_item,
@@ -257,10 +275,10 @@ def _late_median(values: np.ndarray) -> float:
 
 
 def _strongest(drifts: list[Drift]) -> Drift:
-    """The largest shift, one that counts before one that does not."""
+    """The shift that stands out most from its noise, one that counts before one that does not."""
     known = [drift for drift in drifts if math.isfinite(drift.shift)]
     unknown = Drift("", "", math.nan, math.nan, False, math.nan, "")
-    return max(known, key=lambda drift: (drift.drifting, abs(drift.shift)), default=unknown)
+    return max(known, key=lambda drift: (drift.drifting, drift.evidence), default=unknown)
 
 
 def _verdict(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
@@ -29,20 +30,21 @@ from .parts import (
 #: What a run can be, the best first.
 STABILITIES = ("stable", "drifting", "clustered", "blown up")
 _LOWEST, _LIKE_LOWEST = "★", "≈"
-#: Columns of numbers in tables of runs, with their heads, and the column that stands below each as a note.
+#: Columns of numbers in tables of runs: head, the column of its error, and that of what it belongs to.
 _RUN_NUMBERS = {
-    "cdf_peak_drift_A": ("Drift of a CDF peak (Å)", "cdf_peak_drift_item"),
-    "rdf_peak_drift_A": ("Drift of an RDF peak (Å)", "rdf_peak_drift_item"),
-    "energy_drift_kcal_mol_bead": ("Drift of the energy (kcal/mol per bead)", ""),
-    "temperature_drift_K": ("Drift of the temperature (K)", ""),
-    "largest_cluster": ("Largest cluster (share of a type)", "largest_cluster_item"),
-    "min_distance_A": ("Smallest distance (Å)", ""),
-    "n_frames": ("Frames", ""),
-    "equilibrated_ps": ("Energy equilibrated (ps)", ""),
-    "n_effective": ("Independent energies", ""),
-    "mean_temperature_K": ("Temperature (K)", ""),
-    "ns_per_day": ("ns/day", ""),
-}
+    "cdf_peak_drift_A": ("Drift of a CDF peak (Å)", "cdf_peak_drift_error_A", "cdf_peak_drift_item"),
+    "rdf_peak_drift_A": ("Drift of an RDF peak (Å)", "rdf_peak_drift_error_A", "rdf_peak_drift_item"),
+    "energy_drift_kcal_mol_bead": (
+        "Drift of the energy (kcal/mol per bead)", "energy_drift_error_kcal_mol_bead", ""),
+    "temperature_drift_K": ("Drift of the temperature (K)", "temperature_drift_error_K", ""),
+    "largest_cluster": ("Largest cluster (share of a type)", "", "largest_cluster_item"),
+    "min_distance_A": ("Smallest distance (Å)", "", ""),
+    "n_frames": ("Frames", "", ""),
+    "equilibrated_ps": ("Energy equilibrated (ps)", "", ""),
+    "n_effective": ("Independent energies", "", ""),
+    "mean_temperature_K": ("Temperature (K)", "", ""),
+    "ns_per_day": ("ns/day", "", ""),
+}  # fmt: skip
 
 
 def metric_head(metric: str, prefix: str = "") -> str:
@@ -220,14 +222,22 @@ def runs_table(data: ReportData, variant: str = "") -> Table:
             Cell(str(row["status"]), notes=_there(row.get("reason"))),
             Cell(str(row["stability"]), rank, onset, tone="bad" if rank else ""),
             *(Cell(number(own.get(metric)), own.get(metric)) for metric in metrics if errors),
-            *(replace(cell(row[name]), notes=_there(row.get(note))) for name, (_, note) in numbers.items()),
+            *(_run_cell(row, name, *rest) for name, (_, *rest) in numbers.items()),
             Cell(str(row["stability_reason"]) if known(row["stability_reason"]) else NOTHING, wrap=True),
         ]  # fmt: skip
         rows.append(Row(cells, bad=row["status"] != "finished"))
     heads = ["Member, replica" if variant else "Run", "Status", "Stability"]
     heads += [metric_head(metric, "TAE ") for metric in metrics if errors]
-    heads += [*(head for head, _ in numbers.values()), "Why"]
+    heads += [*(head for head, *_ in numbers.values()), "Why"]
     return Table("Simulations" if variant else "All simulations", heads, rows, texts=True)
+
+
+def _run_cell(row: Mapping[Hashable, Any], name: str, error: str, item: str) -> Cell:
+    """A number of a run with its error, and what it belongs to as a note."""
+    found = cell(row[name])
+    if known(row.get(error)):
+        found = replace(found, text=mean_and_std(row[name], row[error]))
+    return replace(found, notes=_there(row.get(item)))
 
 
 def _there(text: object) -> tuple[str, ...]:
