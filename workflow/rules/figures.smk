@@ -14,6 +14,8 @@ rule plot_structure:
         figures("structure"),
     log:
         f"{LOGS}/plot_structure.log",
+    benchmark:
+        f"{BENCH}/plot_structure.tsv"
     conda:
         "../../envs/cgdistill.yaml"
     resources:
@@ -39,6 +41,8 @@ rule plot_models:
         figures("models"),
     log:
         f"{LOGS}/plot_models.log",
+    benchmark:
+        f"{BENCH}/plot_models.tsv"
     conda:
         "../../envs/cgdistill.yaml"
     resources:
@@ -66,6 +70,8 @@ rule plot_stability:
         figures("stability"),
     log:
         f"{LOGS}/plot_stability.log",
+    benchmark:
+        f"{BENCH}/plot_stability.tsv"
     conda:
         "../../envs/cgdistill.yaml"
     resources:
@@ -98,6 +104,8 @@ rule plot_networks:
         figures("networks"),
     log:
         f"{LOGS}/plot_networks.log",
+    benchmark:
+        f"{BENCH}/plot_networks.tsv"
     conda:
         "../../envs/cgdistill.yaml"
     resources:
@@ -129,6 +137,8 @@ if config["pictures"]:
             figures("boxes"),
         log:
             f"{LOGS}/plot_boxes.log",
+        benchmark:
+            f"{BENCH}/plot_boxes.tsv"
         conda:
             "../../envs/cgdistill.yaml"
         resources:

@@ -24,6 +24,8 @@ rule collect_tables:
         curves=f"{RESULTS}/tables/curves.parquet",
     log:
         f"{LOGS}/collect_tables.log",
+    benchmark:
+        f"{BENCH}/collect_tables.tsv"
     conda:
         "../../envs/cgdistill.yaml"
     resources:
@@ -48,6 +50,8 @@ rule compare_models:
         noise=table("noise", "noise of the reference"),
     log:
         f"{LOGS}/compare_models.log",
+    benchmark:
+        f"{BENCH}/compare_models.tsv"
     conda:
         "../../envs/cgdistill.yaml"
     resources:
@@ -75,6 +79,8 @@ rule estimate_ceiling:
         ceiling=table("ceiling", "noise ceiling of the labels"),
     log:
         f"{LOGS}/estimate_ceiling.log",
+    benchmark:
+        f"{BENCH}/estimate_ceiling.tsv"
     conda:
         "../../envs/cgdistill.yaml"
     resources:

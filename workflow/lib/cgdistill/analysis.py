@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -249,9 +250,17 @@ def _curves_on_disk(paths: Sequence[Path]) -> pd.DataFrame | None:
     return read_curves(path) if path.suffix == ".parquet" else read_table(path, RUN_COLUMNS + CURVE_COLUMNS)
 
 
+def _plain(value: Any) -> Any:
+    """An option as JSON holds it."""
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return value if isinstance(value, int | float | str) else str(value)
+
+
 def _write(path: Path, table: pd.DataFrame, options: argparse.Namespace, inputs: Sequence[Path]) -> None:
-    said = {name: value for name, value in sorted(vars(options).items()) if name not in ("run", "threads", "output")}
-    provenance = stamp(said, inputs, options={name: str(value) for name, value in said.items()})
+    left_out = ("run", "threads", "output", "figure")
+    said = {name: _plain(value) for name, value in sorted(vars(options).items()) if name not in left_out and value}
+    provenance = stamp(said, inputs, options=said)
     if path.suffix == ".csv":
         write_table(path, table, provenance)
     elif "x" in table.columns:

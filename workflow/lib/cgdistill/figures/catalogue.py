@@ -22,7 +22,7 @@ ENERGY_TARGETS = {(False, False): "none", (True, False): "E", (False, True): "ε
 _METRICS = {"rdf": "RDF", "adf": "ADF", "cdf": "CDF"}
 _LONG = {"rdf": "Radial", "adf": "Angular", "cdf": "Cluster"}
 _CATEGORIES = {
-    "structure": "Structure", "statistics": "Statistics", "stability": "Stability", "ensemble": "Ensemble",
+    "structure": "Structure", "statistics": "Comparison", "stability": "Stability", "ensemble": "Ensemble",
     "training": "Training", "forces": "Forces", "pictures": "Pictures", "models": "Models",
 }  # fmt: skip
 

@@ -14,7 +14,7 @@ from .parity import Parity, draw_parities
 from .style import new_figure, plain, styled
 
 #: Marker and colour of each part of the split.
-_SPLITS = {"train": ("s", "#9aa5b1"), "valid": ("^", "#e0a100"), "test": ("o", "#1f5fd0")}
+_SPLITS = {"train": ("s", "#9aa5b1"), "valid": ("^", "#e0a100"), "test": ("o", "#111111")}
 _MEASURES = {"r2": "R² on F", "rmse": "RMSE on F\n/ (kcal/mol/Å)"}
 _MEAN = "mean ± std"
 

@@ -29,6 +29,7 @@ from .parts import (
     setting,
     spread,
 )
+from .speed import speed_by_job
 from .tables import item_words, runs_table, stability_cell, thumb_of
 
 _KINDS = {
@@ -116,7 +117,7 @@ def _facts(data: ReportData, model: Model) -> list[tuple[str, str]]:
     if len(runs):
         cell = stability_cell(runs)
         facts.append(("Runs", f"{len(runs)}: {', '.join([cell.text, *cell.notes])}"))
-    speed = data.performance.loc[data.performance["variant"] == model.name, "ns_per_day"]
+    speed = speed_by_job(data.performance[data.performance["variant"] == model.name])
     if len(speed):
         facts.append(("Speed", f"{spread(speed)} ns/day of a run"))
     return facts

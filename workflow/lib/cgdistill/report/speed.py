@@ -60,7 +60,7 @@ def _together(table: pd.DataFrame) -> pd.DataFrame:
     return full.drop_duplicates("ns_per_day_together")
 
 
-def _by_job(table: pd.DataFrame) -> pd.Series:
+def speed_by_job(table: pd.DataFrame) -> pd.Series:
     """Speed of a run in each job: runs that share one advance together, their spread tells nothing."""
     jobs = table["ns_per_day_together"].fillna(pd.Series(table.index, table.index, dtype=float))
     means: pd.Series = table.groupby(jobs)["ns_per_day"].mean()
@@ -89,7 +89,7 @@ def performance_table(data: ReportData) -> Table:
         networks = len(data.config["teachers"]["seeds"]) if model.family == "T8" else 1
         cells = [
             model_cell(model),
-            Cell(spread(_by_job(own)), float(own["ns_per_day"].mean())),
+            Cell(spread(speed_by_job(own)), float(own["ns_per_day"].mean())),
             Cell(f"{texts} ({jobs['runs_together'].iloc[0]:.0f})" if len(jobs) else NOTHING, together[model.name]),
             Cell(f"{ratio:.2f}" if math.isfinite(ratio) else NOTHING, ratio),
             Cell(str(networks), float(networks)),
