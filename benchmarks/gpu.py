@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from cgdistill import environment_gpu
-from cgdistill.frames import PairFrames
-from cgdistill.network import BeadModel
-from cgdistill.network_potential import JointNetworkPotential
-from cgdistill.training import LossWeights, loss_terms, predict_batches
+from cgdistill.evaluation import environment_gpu
+from cgdistill.evaluation.network_potential import JointNetworkPotential
+from cgdistill.learning.frames import PairFrames
+from cgdistill.learning.network import BeadModel
+from cgdistill.learning.training import LossWeights, loss_terms, predict_batches
 
 from .context import Context
 from .systems import Beads

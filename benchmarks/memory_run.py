@@ -41,10 +41,10 @@ def main() -> None:
     pin_threads(arguments.threads)
     import torch
     from cgdistill.beads import BeadFile
-    from cgdistill.network import load_model
-    from cgdistill.network_potential import NetworkPotential
-    from cgdistill.simulation import run_simulation
-    from cgdistill.simulation_spec import Minimisation, SimulationSpec
+    from cgdistill.evaluation.network_potential import NetworkPotential
+    from cgdistill.learning.network import load_model
+    from cgdistill.md.simulation import run_simulation
+    from cgdistill.md.simulation_spec import Minimisation, SimulationSpec
 
     torch.set_num_threads(arguments.threads)
     ps = arguments.steps * 0.004

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from cgdistill.adam import Adam
 from cgdistill.beads import BeadFile, BeadFrames, BeadWriter
-from cgdistill.frames import PairFrames
-from cgdistill.lammps_engine import BeadSystem, Engine
-from cgdistill.network import BeadModel
-from cgdistill.network_potential import JointNetworkPotential, NetworkPotential
-from cgdistill.simulation_spec import Minimisation, SimulationSpec
-from cgdistill.training import LossWeights, loss_terms, predict_batches
+from cgdistill.evaluation.network_potential import JointNetworkPotential, NetworkPotential
+from cgdistill.learning.adam import Adam
+from cgdistill.learning.frames import PairFrames
+from cgdistill.learning.network import BeadModel
+from cgdistill.learning.training import LossWeights, loss_terms, predict_batches
+from cgdistill.md.lammps_engine import BeadSystem, Engine
+from cgdistill.md.simulation_spec import Minimisation, SimulationSpec
 from cgdistill.units import ns_per_day
 from hippynn.custom_kernels import set_custom_kernels
 

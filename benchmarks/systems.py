@@ -11,9 +11,9 @@ import numpy as np
 import yaml
 from cgdistill.atoms import AtomTopology, read_frames, read_topology
 from cgdistill.beads import BeadFile, BeadTopology
+from cgdistill.learning.network import BeadModel, NetworkSpec
 from cgdistill.mapping import Mapper, map_trajectory
 from cgdistill.mapping_rules import MappingRules
-from cgdistill.network import BeadModel, NetworkSpec
 from cgdistill.prior import RepulsivePrior, fit_prior, prior_from_table
 from cgdistill.structure.spec import StructureSpec
 from cgdistill.units import KJ_PER_KCAL

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from cgdistill.beads import BeadTopology
-from cgdistill.lammps_engine import Engine
-from cgdistill.lockstep import SeparatePotentials
-from cgdistill.neighbours import NeighbourList
-from cgdistill.potential import Evaluation
-from cgdistill.simulation import RunPlan, run_simulation, run_simulations
-from cgdistill.simulation_spec import SimulationSpec
+from cgdistill.evaluation.neighbours import NeighbourList
+from cgdistill.evaluation.potential import Evaluation
+from cgdistill.md.lammps_engine import Engine
+from cgdistill.md.lockstep import SeparatePotentials
+from cgdistill.md.simulation import RunPlan, run_simulation, run_simulations
+from cgdistill.md.simulation_spec import SimulationSpec
 
 TYPES = ("A", "B")
 MASSES = np.array([35.0, 60.0])

@@ -8,15 +8,15 @@ import torch
 from cgdistill.atoms import read_topology
 from cgdistill.beads import BeadFile
 from cgdistill.config import read_yaml
-from cgdistill.frames import PairFrames
-from cgdistill.lammps_engine import BeadSystem, Engine
+from cgdistill.evaluation.network_potential import NetworkPotential
+from cgdistill.learning.frames import PairFrames
+from cgdistill.learning.network import BeadModel, NetworkSpec
+from cgdistill.learning.training import LossWeights, Trainer, TrainingSpec
 from cgdistill.mapping import Mapper, map_trajectory
 from cgdistill.mapping_rules import MappingRules
-from cgdistill.network import BeadModel, NetworkSpec
-from cgdistill.network_potential import NetworkPotential
+from cgdistill.md.lammps_engine import BeadSystem, Engine
+from cgdistill.md.simulation_spec import SimulationSpec
 from cgdistill.prior import fit_prior, prior_from_table
-from cgdistill.simulation_spec import SimulationSpec
-from cgdistill.training import LossWeights, Trainer, TrainingSpec
 
 NETWORK = NetworkSpec(2, 1, 2, 6, 16, 7.5, 2.5, 7.0)
 TRAINING = TrainingSpec(4e-3, 4, 8, 4, "learning-rate", 0.5, 10, 1e-5, 8, 10)

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 from cgdistill import report
-from cgdistill.lammps_files import write_data_file
+from cgdistill.evaluation.network_potential import NetworkPotential
+from cgdistill.learning.network import BeadModel, NetworkSpec, save_model
+from cgdistill.md.lammps_files import write_data_file
 from cgdistill.model_folder import load_networks
-from cgdistill.network import BeadModel, NetworkSpec, save_model
-from cgdistill.network_potential import NetworkPotential
 from cgdistill.prior import RepulsivePrior
 from cgdistill.provenance import sha256_of, write_json
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from cgdistill.errors import InputError
 from cgdistill.lammps_dump import read_dump
-from cgdistill.lammps_engine import BeadSystem, Engine, MliapModel
-from cgdistill.lammps_files import write_data_file, write_lammps_input
-from cgdistill.lammps_library import load_lammps, mliap_works
+from cgdistill.md.lammps_engine import BeadSystem, Engine, MliapModel
+from cgdistill.md.lammps_files import write_data_file, write_lammps_input
+from cgdistill.md.lammps_library import load_lammps, mliap_works
 from cgdistill.tables import read_provenance, read_table
 from cgdistill.units import kinetic_temperature_K, ns_per_day
 from lj import (

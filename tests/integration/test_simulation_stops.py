@@ -13,10 +13,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cgdistill.evaluation.potential import Evaluation
 from cgdistill.lammps_dump import read_dump
-from cgdistill.lammps_engine import MliapModel
-from cgdistill.potential import Evaluation
-from cgdistill.simulation import Interrupted
+from cgdistill.md.lammps_engine import MliapModel
+from cgdistill.md.simulation import Interrupted
 from cgdistill.tables import read_table
 from lj import (
     CUTOFF_A,
@@ -130,7 +130,7 @@ def test_run_without_callback(tmp_path, monkeypatch):
             super().run(n_steps)
 
     def go(folder, engine):
-        monkeypatch.setattr("cgdistill.simulation.Engine", engine)
+        monkeypatch.setattr("cgdistill.md.simulation.Engine", engine)
         model = MliapModel(tmp_path / "model.pt", TYPES)
         return simulate(folder, model, spec=replace(SPEC, coupling="mliap"))
 

@@ -13,8 +13,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from cgdistill.lammps_dump import read_dump
-from cgdistill.lammps_engine import Engine
-from cgdistill.simulation import Interrupted
+from cgdistill.md.lammps_engine import Engine
+from cgdistill.md.simulation import Interrupted
 from cgdistill.tables import read_table
 from cgdistill.units import ns_per_day
 from lj import PROVENANCE, At, Crash, LennardJones, crash, simulate_several

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from cgdistill.beads import BeadFrames, BeadTopology, BeadWriter
-from cgdistill.network import BeadModel, NetworkSpec
+from cgdistill.learning.network import BeadModel, NetworkSpec
 from cgdistill.prior import RepulsivePrior
 
 TYPES = ("Cho", "Cl")

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import yaml
 from cgdistill.beads import BeadFrames, BeadTopology, BeadWriter
-from cgdistill.predictions import average_predictions, single_predictions, write_predictions
+from cgdistill.learning.predictions import average_predictions, single_predictions, write_predictions
 from cgdistill.split import split_frames, write_split
 from cgdistill.structure.files import label_run, write_curves, write_resolved, write_series
 from cgdistill.structure.tae import tae_table

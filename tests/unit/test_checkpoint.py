@@ -6,7 +6,7 @@ Cannot detect that LAMMPS's restart file is incomplete; the simulation tests com
 from __future__ import annotations
 
 import pytest
-from cgdistill.checkpoint import CheckpointFolder, thermo_table
+from cgdistill.md.checkpoint import CheckpointFolder, thermo_table
 
 FRAME = "ITEM: TIMESTEP\n{}\nITEM: NUMBER OF ATOMS\n1\nITEM: BOX BOUNDS pp pp pp\n" + "0 9\n" * 3
 FRAME += "ITEM: ATOMS id xu yu zu\n1 0 0 0\n"

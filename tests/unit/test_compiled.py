@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from cgdistill import compiled, environment_cpu, md_kernels, pair_kernels
+from cgdistill.evaluation import compiled, environment_cpu, md_kernels, pair_kernels
 from cgdistill.provenance import _imported_modules
 
 

@@ -12,7 +12,7 @@ JOB = """
 import numpy as np
 from cgdistill.console import job
 with job(None, 1):
-    from cgdistill.neighbours import NeighbourList
+    from cgdistill.evaluation.neighbours import NeighbourList
     pairs = NeighbourList(3.0, 0.0).pairs(np.random.default_rng(0).uniform(0, 9, (20, 3)), 9.0 * np.eye(3))
     import numba
     print(len(pairs[0]), numba.get_num_threads())

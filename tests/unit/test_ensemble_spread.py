@@ -16,13 +16,13 @@ from cgdistill.ensemble_spread import (
     spread_table,
 )
 from cgdistill.errors import InputError
+from cgdistill.evaluation.network_potential import NetworkPotential
 from cgdistill.figures.spread import spread_figure
 from cgdistill.figures.style import Model, Palette
-from cgdistill.frames import PairFrames
-from cgdistill.metrics import centre_per_type
-from cgdistill.network import load_model, save_model
-from cgdistill.network_potential import NetworkPotential
-from cgdistill.prediction_job import predict_teachers
+from cgdistill.learning.frames import PairFrames
+from cgdistill.learning.metrics import centre_per_type
+from cgdistill.learning.network import load_model, save_model
+from cgdistill.learning.prediction_job import predict_teachers
 from cgdistill.split import Split, write_split
 
 TEST = np.array([9, 10, 11])

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 
 import pytest
 import torch
-from cgdistill import environment_gpu
+from cgdistill.evaluation import environment_gpu
 from gpu_cases import DEVICE, INTERPRETED, compiles, launches, run_in_interpreter, starts_interpreter
 
 CUTOFF_A = 12.0
@@ -215,7 +215,7 @@ def test_available_says_where_the_kernels_run():
 
 _COMPILE = """
 import triton
-from cgdistill import gpu_kernels
+from cgdistill.evaluation import gpu_kernels
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 

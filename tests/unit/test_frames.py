@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 from cgdistill.beads import BeadFile
-from cgdistill.frames import PairFrames
-from cgdistill.neighbours import NeighbourList
+from cgdistill.evaluation.neighbours import NeighbourList
+from cgdistill.learning.frames import PairFrames
 
 CUTOFF_A = 4.5
 

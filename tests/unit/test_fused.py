@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 from bead_cases import CELLS, PRIOR, configuration, make_model, network_spec
-from cgdistill import fused
-from cgdistill.frames import Batch
-from cgdistill.fused import beyond_reach, stacked_energies_and_forces
-from cgdistill.neighbours import NeighbourList
-from cgdistill.network import BeadModel
+from cgdistill.evaluation import fused
+from cgdistill.evaluation.fused import beyond_reach, stacked_energies_and_forces
+from cgdistill.evaluation.neighbours import NeighbourList
+from cgdistill.learning.frames import Batch
+from cgdistill.learning.network import BeadModel
 
 #: Largest error as a fraction of the root mean square.
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 from bead_cases import CELLS, configuration, make_model, network_spec
-from cgdistill.hippynn_nodes import mean_energy_node
-from cgdistill.interaction import fuse
-from cgdistill.network import BeadModel
+from cgdistill.evaluation.interaction import fuse
+from cgdistill.learning.hippynn_nodes import mean_energy_node
+from cgdistill.learning.network import BeadModel
 from hippynn.graphs import GraphModule
 from hippynn.graphs.nodes.physics import GradientNode
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from cgdistill.beads import BeadTopology
 from cgdistill.errors import InputError
-from cgdistill.lammps_engine import BeadSystem
-from cgdistill.lammps_files import restricted_cell, wrap, write_data_file
+from cgdistill.md.lammps_engine import BeadSystem
+from cgdistill.md.lammps_files import restricted_cell, wrap, write_data_file
 from scipy.spatial.transform import Rotation
 
 TILTED = np.array([[20.0, 0.0, 0.0], [-4.0, 18.0, 0.0], [3.0, 5.0, 19.0]])

@@ -10,8 +10,8 @@ import threading
 import numpy as np
 import pytest
 from cgdistill.errors import InputError
-from cgdistill.lockstep import Lockstep, SeparatePotentials
-from cgdistill.potential import Evaluation
+from cgdistill.evaluation.potential import Evaluation
+from cgdistill.md.lockstep import Lockstep, SeparatePotentials
 
 CELL = np.eye(3)
 KINDS = np.zeros(1, dtype=int)

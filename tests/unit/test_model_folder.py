@@ -14,10 +14,10 @@ import pytest
 import torch
 from bead_cases import CELLS, TYPES, bead_topology, configuration, make_model
 from cgdistill.errors import InputError
+from cgdistill.evaluation.network_potential import NetworkPotential
+from cgdistill.learning.network import save_model
+from cgdistill.md.simulation_spec import SimulationSpec
 from cgdistill.model_folder import export_mliap, export_model, load_networks, read_card
-from cgdistill.network import save_model
-from cgdistill.network_potential import NetworkPotential
-from cgdistill.simulation_spec import SimulationSpec
 
 FACTS = {"name": "T8/ensemble", "label": "T8", "variant": "T8", "member": "ensemble", "metrics": {"seed-1": [1.5]}}
 

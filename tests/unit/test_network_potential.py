@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 from bead_cases import CELLS, PRIOR, configuration, make_model, network_spec
-from cgdistill import network_potential
 from cgdistill.errors import InputError
-from cgdistill.hippynn_kernels import compile_kernels
-from cgdistill.network import BeadModel
-from cgdistill.network_potential import JointNetworkPotential, NetworkPotential
+from cgdistill.evaluation import network_potential
+from cgdistill.evaluation.network_potential import JointNetworkPotential, NetworkPotential
+from cgdistill.learning.hippynn_kernels import compile_kernels
+from cgdistill.learning.network import BeadModel
 from cgdistill.prior import RepulsivePrior
 
 

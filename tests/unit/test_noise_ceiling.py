@@ -16,10 +16,10 @@ from cgdistill.beads import BeadFrames, BeadWriter
 from cgdistill.errors import InputError
 from cgdistill.figures.ceiling import ceiling_figure
 from cgdistill.figures.style import Model, Palette
-from cgdistill.metrics import error_measures
-from cgdistill.network import save_model
+from cgdistill.learning.metrics import error_measures
+from cgdistill.learning.network import save_model
+from cgdistill.learning.predictions import single_predictions, write_predictions
 from cgdistill.noise_ceiling import BEATEN, COLUMNS, NO_GAP, best_of, estimate_ceiling, noise_ceiling, was_cut_off
-from cgdistill.predictions import single_predictions, write_predictions
 from cgdistill.split import Split, write_split
 
 CEILING = 0.35

@@ -7,14 +7,14 @@ import pytest
 from bead_cases import make_model
 from cgdistill.beads import BeadFile
 from cgdistill.errors import InputError
-from cgdistill.frames import PairFrames
-from cgdistill.network import load_model, save_model
-from cgdistill.prediction_job import N_COMPONENTS, predict_teachers
-from cgdistill.predictions import read_predictions
+from cgdistill.learning.frames import PairFrames
+from cgdistill.learning.network import load_model, save_model
+from cgdistill.learning.prediction_job import N_COMPONENTS, predict_teachers
+from cgdistill.learning.predictions import read_predictions
+from cgdistill.learning.training import predict
 from cgdistill.provenance import sha256_of
 from cgdistill.split import Split, write_split
 from cgdistill.tables import read_provenance, read_table
-from cgdistill.training import predict
 
 
 @pytest.fixture

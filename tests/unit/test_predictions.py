@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 from cgdistill.errors import InputError
-from cgdistill.predictions import average_predictions, read_predictions, single_predictions, write_predictions
+from cgdistill.learning.predictions import average_predictions, read_predictions, single_predictions, write_predictions
 
 TYPES = np.array([0, 1, 1])
 NAMES = [f"seed-{number}" for number in range(1, 9)]

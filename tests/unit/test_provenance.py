@@ -61,11 +61,11 @@ def edit(path):
 
 def test_digest_follows_imports_and_nothing_else(package):
     """`split` imports errors and provenance; `training_job` reaches the neighbour list through frames."""
-    before = {name: digest(name) for name in ("split", "training_job", "structure.rdf", "model_folder")}
-    edit(package / "neighbours.py")
+    before = {name: digest(name) for name in ("split", "learning.training_job", "structure.rdf", "model_folder")}
+    edit(package / "evaluation" / "neighbours.py")
     assert digest("split") == before["split"]
-    assert digest("training_job") != before["training_job"]
-    before["training_job"] = digest("training_job")
+    assert digest("learning.training_job") != before["learning.training_job"]
+    before["learning.training_job"] = digest("learning.training_job")
     edit(package / "errors.py")
     assert all(digest(name) != old for name, old in before.items())
 
@@ -73,7 +73,7 @@ def test_digest_follows_imports_and_nothing_else(package):
 def test_digest_sees_imports_inside_functions(package):
     """`model_folder.export_mliap` imports `lammps_library` only when it is called."""
     before = digest("model_folder")
-    edit(package / "lammps_library.py")
+    edit(package / "md" / "lammps_library.py")
     assert digest("model_folder") != before
 
 

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from bead_cases import bead_topology, configuration
 from cgdistill.beads import BeadFile, BeadFrames, BeadWriter
-from cgdistill.checkpoint import THERMO_COLUMNS
 from cgdistill.errors import InputError
+from cgdistill.md.checkpoint import THERMO_COLUMNS
 from cgdistill.runs import analyse_reference, analyse_runs, read_cluster_cutoffs
 from cgdistill.stability import StabilitySpec
 from cgdistill.structure.curves import compute_curves

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from cgdistill.errors import InputError
-from cgdistill.simulation_spec import SimulationSpec
+from cgdistill.md.simulation_spec import SimulationSpec
 
 
 def test_published_protocol_is_the_default():

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 from bead_cases import Trap, make_model
-from cgdistill import training
 from cgdistill.beads import BeadFile
 from cgdistill.errors import InputError
-from cgdistill.frames import PairFrames
-from cgdistill.training import (
+from cgdistill.learning import training
+from cgdistill.learning.frames import PairFrames
+from cgdistill.learning.training import (
     Interrupted,
     LossWeights,
     Trainer,

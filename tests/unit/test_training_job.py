@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 import torch
 from bead_cases import bead_topology, make_frames, network_spec, write_beads
-from cgdistill import training_job
 from cgdistill.beads import BeadFile
 from cgdistill.errors import InputError
-from cgdistill.frames import PairFrames
-from cgdistill.metrics import metrics_table
-from cgdistill.network import load_model, read_settings
-from cgdistill.predictions import read_predictions, single_predictions, write_predictions
+from cgdistill.learning import training_job
+from cgdistill.learning.frames import PairFrames
+from cgdistill.learning.metrics import metrics_table
+from cgdistill.learning.network import load_model, read_settings
+from cgdistill.learning.predictions import read_predictions, single_predictions, write_predictions
+from cgdistill.learning.training import Interrupted, Trainer, predict
+from cgdistill.learning.training_job import TrainingTask, choose_device, run_trainings
 from cgdistill.prior import fit_prior, write_prior
 from cgdistill.provenance import sha256_of
 from cgdistill.split import Split, write_split
 from cgdistill.tables import read_provenance, read_table
-from cgdistill.training import Interrupted, Trainer, predict
-from cgdistill.training_job import TrainingTask, choose_device, run_trainings
 from test_training import SPEC
 
 PARTS = {"train": [0, 3, 4, 7, 9, 11], "valid": [1, 8], "test": [5, 10]}

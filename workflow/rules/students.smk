@@ -32,7 +32,7 @@ for student in students:
                 training=TRAINING,
                 weights=dict(student.weights),
                 device=config["device"],
-                code=source_digest("training_job"),
+                code=source_digest("learning.training_job"),
             message:
                 f"Train students {student.name} ({', '.join(names)})"
             script:

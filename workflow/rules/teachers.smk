@@ -34,7 +34,7 @@ for number, names in enumerate(chunks(teacher_names(), TRAINED_TOGETHER), start=
             training=TRAINING,
             weights={"F": 1.0},
             device=config["device"],
-            code=source_digest("training_job"),
+            code=source_digest("learning.training_job"),
         message:
             f"Train teachers {', '.join(names)}"
         script:
@@ -69,7 +69,7 @@ for number, names in enumerate(chunks(teacher_names(), TRAINED_TOGETHER), start=
             batch_size=config["training"]["evaluation_batch_size"],
             seed=derive(config["seed"], "gradient check"),
             device=config["device"],
-            code=source_digest("prediction_job"),
+            code=source_digest("learning.prediction_job"),
         message:
             f"Predict forces and per-bead energies with teachers {', '.join(names)}"
         script:
@@ -92,7 +92,7 @@ rule average_ensemble:
         runtime=JOBS["light"]["runtime_min"],
     params:
         teachers=teacher_names(),
-        code=source_digest("predictions"),
+        code=source_digest("learning.predictions"),
     message:
         "Average {params.teachers}"
     script:

@@ -5,7 +5,7 @@ Inputs: predictions and checks (one per teacher). Outputs: mean, check.
 
 import pandas as pd
 from cgdistill.console import job
-from cgdistill.predictions import average_predictions, read_predictions, write_predictions
+from cgdistill.learning.predictions import average_predictions, read_predictions, write_predictions
 from cgdistill.provenance import stamp
 from cgdistill.tables import read_table, write_table
 

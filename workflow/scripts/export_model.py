@@ -11,8 +11,8 @@ from cgdistill.provenance import sha256_of, stamp
 from cgdistill.split import read_split
 
 with job(snakemake.log[0]):
+    from cgdistill.md.simulation_spec import SimulationSpec
     from cgdistill.model_folder import export_model, facts_of_networks
-    from cgdistill.simulation_spec import SimulationSpec
 
     source, params = snakemake.input, snakemake.params
     simulation = SimulationSpec.from_config(params.simulation)

@@ -9,7 +9,7 @@ from cgdistill.console import job
 
 with job(snakemake.log[0], snakemake.threads):
     # After the threads are pinned: torch reads them when it loads.
-    from cgdistill.prediction_job import predict_teachers
+    from cgdistill.learning.prediction_job import predict_teachers
 
     source, params = snakemake.input, snakemake.params
     folders = [Path(folder) for folder in params.folders]

@@ -12,12 +12,12 @@ from cgdistill.split import read_split, start_frame
 
 with job(snakemake.log[0], snakemake.threads) as log:
     import torch
-    from cgdistill.lammps_engine import MliapModel
+    from cgdistill.evaluation.network_potential import JointNetworkPotential
+    from cgdistill.learning.training_job import choose_device
+    from cgdistill.md.lammps_engine import MliapModel
+    from cgdistill.md.simulation import RunPlan, run_simulations
+    from cgdistill.md.simulation_spec import SimulationSpec
     from cgdistill.model_folder import load_networks
-    from cgdistill.network_potential import JointNetworkPotential
-    from cgdistill.simulation import RunPlan, run_simulations
-    from cgdistill.simulation_spec import SimulationSpec
-    from cgdistill.training_job import choose_device
 
     torch.set_num_threads(snakemake.threads)
     source, params = snakemake.input, snakemake.params

@@ -9,7 +9,7 @@ from cgdistill.console import job
 
 with job(snakemake.log[0], snakemake.threads):
     # After the threads are pinned: torch reads them when it loads.
-    from cgdistill.training_job import TrainingTask, run_trainings
+    from cgdistill.learning.training_job import TrainingTask, run_trainings
 
     source, params = snakemake.input, snakemake.params
     predictions = source.get("predictions") or [None] * len(params.folders)

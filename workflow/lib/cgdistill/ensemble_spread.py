@@ -20,14 +20,14 @@ import torch
 from .beads import BeadFile, BeadTopology
 from .console import log
 from .errors import InputError
-from .frames import PairFrames
+from .evaluation.neighbours import NeighbourList
 from .lammps_dump import read_dump
-from .neighbours import NeighbourList
-from .network import BeadModel, load_model
-from .predictions import read_predictions
+from .learning.frames import PairFrames
+from .learning.network import BeadModel, load_model
+from .learning.predictions import read_predictions
+from .learning.training import predict_each
+from .learning.training_job import choose_device
 from .split import read_split
-from .training import predict_each
-from .training_job import choose_device
 
 COLUMNS = (
     "source",

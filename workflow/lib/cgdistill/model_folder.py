@@ -25,11 +25,11 @@ import torch
 
 from .beads import BeadTopology
 from .errors import InputError
-from .hippynn_nodes import mean_energy_node
-from .lammps_files import write_data_file, write_lammps_input
-from .network import UNITS, BeadModel, load_model, read_settings
+from .learning.hippynn_nodes import mean_energy_node
+from .learning.network import UNITS, BeadModel, load_model, read_settings
+from .md.lammps_files import write_data_file, write_lammps_input
+from .md.simulation_spec import SimulationSpec
 from .provenance import sha256_of, whole_file, write_json
-from .simulation_spec import SimulationSpec
 from .tables import read_table
 
 FORMAT = "cgdistill-model-folder-1"
@@ -41,7 +41,7 @@ Coarse-grained force field of {n_networks} HIP-NN-TS network{plural} with a repu
 Bead types in order: {types}. Units: A, kcal/mol, g/mol (LAMMPS `units real`). Cutoff: {cutoff_A:g} A.
 {averaged}
 - In Python: `cgdistill.model_folder.load_networks(folder)` reads the weights (safetensors, no code is executed), and
-  `cgdistill.network_potential.NetworkPotential` evaluates energy, forces, virial and per-bead energies.
+  `cgdistill.evaluation.network_potential.NetworkPotential` evaluates energy, forces, virial and per-bead energies.
 - In LAMMPS with ML-IAP and Python (conda-forge builds for Linux have both): `lmp -in in.lammps` in this folder.
   `mliap.pt` is a pickle: it needs hippynn and cgdistill installed, and you should trust where it comes from.
 """
@@ -53,7 +53,7 @@ def export_mliap(path: str | Path, models: Sequence[BeadModel]) -> None:
     LAMMPS knows the bead types by their names, in the order of the model.
     """
     # Imported here: the interface pulls in LAMMPS, which evaluation of a model does not need.
-    from .lammps_library import load_lammps
+    from .md.lammps_library import load_lammps
 
     load_lammps()
     from hippynn.interfaces.lammps_interface.mliap_interface import MLIAPInterface

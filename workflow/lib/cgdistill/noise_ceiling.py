@@ -31,8 +31,8 @@ import pandas as pd
 
 from .beads import BeadFile
 from .errors import InputError
-from .network import read_settings
-from .predictions import read_predictions
+from .learning.network import read_settings
+from .learning.predictions import read_predictions
 from .split import read_split
 from .tables import read_table
 

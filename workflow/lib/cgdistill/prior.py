@@ -23,7 +23,7 @@ import pandas as pd
 
 from .beads import BeadFrames, BeadTopology
 from .errors import InputError
-from .neighbours import NeighbourList
+from .evaluation.neighbours import NeighbourList
 from .tables import read_table, write_table
 
 #: How far out a frame is searched for the closest pair of two types.

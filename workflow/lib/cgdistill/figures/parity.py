@@ -13,8 +13,8 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from ..beads import BeadFile
-from ..metrics import error_measures
-from ..predictions import read_predictions
+from ..learning.metrics import error_measures
+from ..learning.predictions import read_predictions
 from ..split import read_split
 from .style import SMALL, Palette, new_figure, plain, styled
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.nn.functional import pad, softplus
 
-from .hippynn_nodes import ModelModules
+from ..learning.hippynn_nodes import ModelModules
 
 
 def _stack(tensors: list[torch.Tensor]) -> torch.Tensor:

@@ -28,7 +28,7 @@ from hippynn.graphs.nodes.physics import VecMag
 from hippynn.graphs.nodes.tags import AtomIndexer, PairIndexer
 from hippynn.graphs.nodes.targets import HEnergyNode
 
-from .prior import RepulsivePrior
+from ..prior import RepulsivePrior
 
 #: Network node by tensor order.
 NETWORK_NODES = {0: Hipnn, 1: HipnnVec, 2: HipnnQuad}

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .errors import InputError
+from ..errors import InputError
 
 _MPI_NAMES = ("libmpi.so.12", "libmpi.12.dylib")
 

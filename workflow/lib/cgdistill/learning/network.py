@@ -13,12 +13,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from .errors import InputError
+from ..errors import InputError
+from ..evaluation.fused import stacked_energies_and_forces, use_fused
+from ..prior import RepulsivePrior
+from ..provenance import whole_file, write_json
 from .frames import Batch
-from .fused import stacked_energies_and_forces, use_fused
 from .hippynn_nodes import make_modules, pair_graph
-from .prior import RepulsivePrior
-from .provenance import whole_file, write_json
 
 FORMAT = "cgdistill-model-1"
 UNITS = {"length": "A", "energy": "kcal/mol", "force": "kcal/mol/A"}

@@ -15,8 +15,8 @@ from itertools import product
 
 import torch
 
+from ..errors import InputError
 from .environment_gpu import kernels
-from .errors import InputError
 
 #: Numbers of an intermediate array of `find_candidates`; more beads are done in slices.
 _SLICE = 1 << 24

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from .beads import BeadFile
-from .console import progress
-from .neighbours import NeighbourList
+from ..beads import BeadFile
+from ..console import progress
+from ..evaluation.neighbours import NeighbourList
 
 
 @dataclass(frozen=True)

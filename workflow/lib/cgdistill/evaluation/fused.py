@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ..console import log
+from ..learning.hippynn_kernels import compile_kernels
+from ..learning.hippynn_nodes import PriorModule
 from . import pair_kernels
-from .console import log
 from .dense import Dense, bead_energies
 from .environment import N_COMPONENTS, Rows, environment_sums, forces_from_pairs, n_padded, pair_gradient
-from .hippynn_kernels import compile_kernels
-from .hippynn_nodes import PriorModule
 
 if TYPE_CHECKING:
-    from .frames import Batch
-    from .network import BeadModel, NetworkSpec
+    from ..learning.frames import Batch
+    from ..learning.network import BeadModel, NetworkSpec
 
 #: Ways to evaluate a model: fused where possible, or hippynn's own graph in any case.
 EVALUATIONS = ("auto", "stock")

@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .beads import BeadFile
-from .console import log
-from .errors import InputError
+from ..beads import BeadFile
+from ..console import log
+from ..errors import InputError
+from ..provenance import stamp
+from ..split import read_split
+from ..tables import write_table
 from .frames import PairFrames
 from .gradient_check import check_gradient
 from .network import load_model
 from .predictions import single_predictions, write_predictions
-from .provenance import stamp
-from .split import read_split
-from .tables import write_table
 from .training import predict_each
 from .training_job import choose_device
 

@@ -11,19 +11,19 @@ import numpy as np
 import pandas as pd
 import torch
 
-from .beads import BeadFile
-from .cells import perpendicular_widths_A
-from .console import log
-from .errors import InputError
+from ..beads import BeadFile
+from ..cells import perpendicular_widths_A
+from ..console import log
+from ..errors import InputError
+from ..prior import read_prior
+from ..provenance import stamp
+from ..seeds import derive
+from ..split import PARTS, read_split
+from ..tables import write_table
 from .frames import PairFrames
 from .metrics import metrics_table
 from .network import BeadModel, NetworkSpec, save_model
 from .predictions import read_predictions, single_predictions, write_predictions
-from .prior import read_prior
-from .provenance import stamp
-from .seeds import derive
-from .split import PARTS, read_split
-from .tables import write_table
 from .training import LossWeights, Trainer, TrainingSpec, predict, state_key, train
 
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from .beads import BeadTopology
-from .errors import InputError
+from ..beads import BeadTopology
+from ..errors import InputError
+from ..evaluation.potential import Potential
 from .lammps_files import integrator, minimise_command, restricted_cell, wrap
 from .lammps_library import load_lammps, mliap_works
-from .potential import Potential
 from .simulation_spec import SimulationSpec
 
 #: Coordinates beyond this have left any sensible cell; they would overflow image counts.

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .errors import InputError
-from .units import FS_PER_PS
+from ..errors import InputError
+from ..units import FS_PER_PS
 
 COUPLINGS = ("external", "mliap")
 ENSEMBLES = ("nvt", "nve")

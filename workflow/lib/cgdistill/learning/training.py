@@ -27,14 +27,14 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ..console import Progress, log
+from ..errors import InputError
+from ..evaluation.fused import stacked_energies_and_forces, use_fused
+from ..provenance import whole_file
+from ..seeds import derive
 from .adam import Adam
-from .console import Progress, log
-from .errors import InputError
 from .frames import Batch, PairFrames
-from .fused import stacked_energies_and_forces, use_fused
 from .network import BeadModel
-from .provenance import whole_file
-from .seeds import derive
 
 CHECKPOINT_FORMAT = "cgdistill-checkpoint-2"
 

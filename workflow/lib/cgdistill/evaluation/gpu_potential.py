@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ..learning.network import BeadModel, NetworkSpec
 from . import environment_gpu
 from .dense import Dense, bead_energies
 from .environment import N_COMPONENTS
 from .geometry_gpu import PairList
 from .neighbours import NeighbourList
-from .network import BeadModel, NetworkSpec
 from .network_potential import Evaluator
 from .potential import Evaluation
 

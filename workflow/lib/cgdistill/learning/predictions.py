@@ -11,9 +11,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from .errors import InputError
+from ..errors import InputError
+from ..provenance import whole_file
 from .metrics import centre_per_type
-from .provenance import whole_file
 
 FORMAT = "cgdistill-predictions-1"
 _UNITS = {

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import InputError
-from .provenance import whole_file
+from ..errors import InputError
+from ..provenance import whole_file
 from .simulation_spec import SimulationSpec
 
 

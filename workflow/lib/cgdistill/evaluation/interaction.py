@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.nn.functional import pad
 
-from . import hippynn_kernels  # noqa: F401
+from ..learning import hippynn_kernels  # noqa: F401
 
 # isort: split
 from hippynn.layers.hiplayers import InteractLayer, InteractLayerQuad, InteractLayerVec

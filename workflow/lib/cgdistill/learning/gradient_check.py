@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from .beads import BeadFrames
+from ..beads import BeadFrames
+from ..evaluation.network_potential import NetworkPotential
 from .network import BeadModel
-from .network_potential import NetworkPotential
 
 
 def check_gradient(

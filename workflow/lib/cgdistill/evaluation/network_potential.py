@@ -15,15 +15,15 @@ import numpy as np
 import torch
 from torch.nn.functional import pad
 
+from ..errors import InputError
+from ..learning.network import BeadModel
+from ..prior import RepulsivePrior
 from . import environment_cpu, md_kernels, pair_kernels, simd
 from .dense import Dense
 from .environment import N_COMPONENTS
-from .errors import InputError
 from .fused import use_fused
 from .neighbours import Candidates, NeighbourList, spatial_order
-from .network import BeadModel
 from .potential import Evaluation
-from .prior import RepulsivePrior
 
 #: Beads that are evaluated in one go on a CPU: their sums of some kB each should fit into the caches.
 TILE_BEADS = 1024

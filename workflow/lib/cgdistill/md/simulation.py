@@ -33,20 +33,20 @@ from typing import Any
 
 import numpy as np
 
-from . import __version__
-from .beads import BeadTopology
+from .. import __version__
+from ..beads import BeadTopology
+from ..console import Progress, log
+from ..errors import InputError
+from ..evaluation.neighbours import NeighbourList
+from ..evaluation.potential import JointPotential, Potential
+from ..provenance import config_hash, whole_file, write_json
+from ..tables import write_table
+from ..units import FS_PER_PS, ns_per_day
 from .checkpoint import CheckpointFolder, ThermoRow, thermo_table
-from .console import Progress, log
-from .errors import InputError
 from .lammps_engine import BeadSystem, Engine, MliapModel, Unstable, bead_names
 from .lammps_files import write_data_file
 from .lockstep import Lockstep
-from .neighbours import NeighbourList
-from .potential import JointPotential, Potential
-from .provenance import config_hash, whole_file, write_json
 from .simulation_spec import SimulationSpec
-from .tables import write_table
-from .units import FS_PER_PS, ns_per_day
 
 #: Radius beyond the limit within which the overlap check keeps its list, A.
 _OVERLAP_SKIN_A = 3.0

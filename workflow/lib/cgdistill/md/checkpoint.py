@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .lammps_dump import truncate_dump
-from .provenance import whole_file, write_json
+from ..lammps_dump import truncate_dump
+from ..provenance import whole_file, write_json
 
 THERMO_COLUMNS = (
     "phase",

@@ -1,0 +1,1 @@
+"""Networks and what they learn: definition (hippynn), frames, training, predictions and their errors."""

@@ -1,0 +1,1 @@
+"""Simulations with LAMMPS: protocol, engine, runs in lockstep, checkpoints."""
