@@ -10,6 +10,7 @@ import html
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -279,7 +280,8 @@ def test_the_page_tells_what_was_run(data, page):
                  "24 for training, 3 for validation and 3 for tests", "3 ps apart", "time step of 4 fs",
                  "in bins of 0.1 Å", "8 sensitivity functions", "learning rate of 0.005 and batches of 4 frames",
                  "Intervals (95 %)", "500 resamples", "exceeded with a probability of 5 %",
-                 "more than 50 % of the beads", "9,284 parameters", config_hash(data.config), "ab" * 32, "20250722",
+                 "more than 50 % of the beads", "9,284 parameters", config_hash(data.config), "ab" * 32,
+                 "lammps 20250722", f"torch {version('torch')}",
                  "rms difference (kcal/mol/Å)"):  # fmt: skip
         assert fact in text, fact
     assert "multiplied by 0.5" in text

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from .figures import ReportFigure, place_figures
 from .runtime import read_runtime
 
 _RUN = ["variant", "label", "member", "replica"]
+_PACKAGES = ("torch", "hippynn", "numba", "scipy", "pandas", "pymbar", "MDAnalysis", "snakemake", "matplotlib", "ovito")
 _CURVE = ["metric", "item", "r_max_A"]
 #: Columns that the page needs of each table.
 COLUMNS: Mapping[str, Sequence[str]] = {
@@ -96,6 +99,15 @@ class ReportData:
         return next((model.label for model in self.palette.models if model.family == "T8"), "T8")
 
 
+def _packages() -> dict[str, str]:
+    """Versions of the packages that results depend on, as installed where the page is written."""
+    found = {}
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
 def gather(
     run: str,
     config: Mapping[str, Any],
@@ -154,5 +166,6 @@ def gather(
             "version": __version__,
             "inputs": inputs,
             "versions": read_provenance(tables["performance"]).get("versions", {}),
+            "packages": _packages(),
         },
     )
