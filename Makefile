@@ -10,7 +10,7 @@ ONLY ?=
 RUN = $(shell sed -n 's/^run: *\([^ #]*\).*/\1/p' $(CONFIG))
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test bench lint format report aa-tools clean distclean
+.PHONY: help env demo test test-slurm bench lint format report aa-tools clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,12 @@ demo: env ## the whole workflow on CONFIG (the demo by default), then the summar
 
 test: env ## unit tests, dry runs, one small end-to-end run
 	$(BIN)/python -m pytest -n $(CORES) --dist loadfile
+
+test-slurm: ## the Slurm profile on a real Slurm of one node (four minutes; installs nothing, says what is missing)
+	@$(BIN)/python -c 'import snakemake_executor_plugin_slurm' 2>/dev/null \
+	  || { echo "Snakemake's executor for Slurm is missing in $(VENV): make env"; exit 1; }
+	@$(BIN)/python tests/slurm/cluster.py
+	$(BIN)/python -m pytest tests/slurm -rs
 
 bench: env ## speed and memory: benchmarks/results/, docs/speed.md (ONLY=md,training to choose, THREADS=2)
 	$(BIN)/python -m benchmarks --threads $(THREADS) $(if $(ONLY),--only $(ONLY))
