@@ -120,6 +120,7 @@ def test_items_of_lists_are_named(config, schemas):
         ("network.soft_max_A", 12.5, "network", "increasing"),
         ("network.cutoff_A", 22.43, "network.cutoff_A", "at most 22.420 A"),
         ("structure.rdf.r_max_A", 23.0, "structure.rdf.r_max_A", "half the cell"),
+        ("structure.cdf.resolved_every_ps", 0.001, "structure.cdf.resolved_every_ps", "at least simulation.frame"),
         ("structure.adf.r_max_A", [6.0, 23.0], "structure.adf.r_max_A", "half the cell"),
         ("structure.adf.triplets", [["Cho", "Cl", "Na"]], "structure.adf.triplets[0]", "found Na, expected bead types"),
         ("simulation.frame_every_ps", 0.003, "simulation.frame_every_ps", "multiple of the time step"),

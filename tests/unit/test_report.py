@@ -163,6 +163,9 @@ def test_runs_tell_what_became_of_them(data, page):
     tae = data.tables["tae"].query("variant == 'T' and metric == 'rdf' and item == 'overall'")["tae"].to_list()
     assert [row.cells[3].value for row in own.rows][::2] == tae[::2]
     assert own.rows[1].cells[3].text == "–"
+    drifts = dict(zip(own.columns, own.rows[0].cells, strict=True))
+    assert drifts["Drift of a CDF peak (Å)"] == Cell("0.100 ± 0.050", 0.1, ("Cho",))
+    assert drifts["Drift of the temperature (K)"].text == "1.0 ± 2.0"
 
 
 def test_errors_of_a_model_are_marked_by_the_rule_of_thumb(data):
@@ -262,15 +265,18 @@ def test_settings_that_differ_between_models_get_columns(data):
 
 def test_jobs_count_once_and_small_ones_not_at_all(data):
     """Three runs of T in a job of two and a job of one; records from before jobs were shared tell nothing of them."""
-    performance = data.performance.astype({"ns_per_day_together": float})
+    performance = data.performance.astype({"ns_per_day": float, "ns_per_day_together": float})
     teachers = performance.index[performance["variant"] == "T"]
     performance.loc[teachers, "runs_together"] = [2, 2, 1]
     performance.loc[teachers, "ns_per_day_together"] = [50.0, 50.0, 33.0]
     row = performance_table(replace(data, tables={**data.tables, "performance": performance})).texts_of()[0]
     assert row[2:4] == ["50.0 (2)", f"{50 / 6:.2f}"]
+    performance.loc[teachers, "ns_per_day"] = [20.0, 22.0, 31.0]
+    row = performance_table(replace(data, tables={**data.tables, "performance": performance})).texts_of()[0]
+    assert row[1] == "26.0 ± 7.1", "two jobs: 21 and 31; how runs of one differ tells nothing"
     silent = performance.assign(runs_together=np.nan, ns_per_day_together=np.nan)
     row = performance_table(replace(data, tables={**data.tables, "performance": silent})).texts_of()[0]
-    assert row[1:4] == ["30.0", "–", "–"]
+    assert row[1:4] == ["24.3 ± 5.9", "–", "–"]
 
 
 def test_the_page_tells_what_was_run(data, page):

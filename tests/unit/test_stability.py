@@ -198,3 +198,17 @@ def test_bad_section(change, message):
         StabilitySpec.from_config(CONFIG | change)
     with pytest.raises(InputError, match="stability"):
         StabilitySpec.from_config({"largest_cluster": 0.5})
+
+
+def test_the_drift_told_stands_out_most_from_its_noise():
+    """A noisy peak of urea wanders farther than the small drift of chloride, which alone is more than chance."""
+    series, thermo = run(cdf=0.4, noise_A=0.02)
+    urea = (series["quantity"] == "cdf_peak") & (series["item"] == "Urea") & (series["phase"] == "production")
+    series.loc[urea, "value"] += 4.0 * np.random.default_rng(3).normal(size=urea.sum())
+    found = judge_run(series, thermo, SPEC, n_beads=N_BEADS)
+    assert found.stability == "stable"
+    assert found.cdf_peak_drift_item == "Cl"
+    assert found.cdf_peak_drift_A == pytest.approx(0.4, abs=0.1)
+    assert 0.0 < found.cdf_peak_drift_error_A < 0.1
+    flat = series.assign(value=np.where(series["quantity"] == "cdf_peak", 5.0, series["value"]))
+    assert judge_run(flat, thermo, SPEC, n_beads=N_BEADS).cdf_peak_drift_A == 0.0

@@ -10,7 +10,9 @@ import pytest
 from cgdistill.errors import InputError
 from cgdistill.statistics import NOISE_COLUMNS, SUMMARY_COLUMNS, StatisticsSpec, reference_noise, summarise
 from cgdistill.statistics.blocks import Blocks, Layout, inflation, random_signs, read_blocks
+from cgdistill.statistics.summary import Draws, half_width
 from cgdistill.structure.tae import tae_table
+from scipy import stats
 from statistics_cases import LAYOUT, World, block_table, coverage, curve_table, cut, grid, noise_check
 
 WHITE, BIASED = World(), World(bias=0.3)
@@ -231,3 +233,16 @@ def test_large_variant_takes_seconds():
     resample(layout, reference, runs, SPEC, 1)
     assert time.perf_counter() - start < 20
     assert len(read_blocks(block_table(runs[0], layout.grid, "A", "m", 1), layout, "x")) == 1
+
+
+@pytest.mark.parametrize(("own", "expected"), [(0.5, 1.0), (1.0, 1.0), (9.0, 9.0)])
+def test_noise_of_frames_counts_once(own, expected):
+    """Four runs whose TAE has variance 1: noise of their own frames is in it already, unless it is larger still."""
+    values = np.array([[-1.0], [-1.0], [1.0], [1.0]]) * np.sqrt(0.75) + 5.0
+    draws = Draws(np.zeros(1), np.full((4, 1), own), np.zeros(1), np.zeros(1))
+    runs = [("S8", "ensemble", replica) for replica in range(4)]
+    half, several = half_width(values, runs, draws, [10] * 4, 10, 0.95)
+    parts = [(1.0 / 4, 3), (max(own - 1.0, 0.0) / 4, 36)]
+    freedom = sum(part for part, _ in parts) ** 2 / sum(part**2 / degrees for part, degrees in parts)
+    assert several
+    assert half[0] == pytest.approx(stats.t.ppf(0.975, freedom) * np.sqrt(expected / 4))
