@@ -3,8 +3,12 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.path_modifier import PathModifier
 
 WORKFLOW = Path(str(workflow.current_basedir)).resolve().parent
+if not WORKFLOW.is_dir():
+    # Library, schemas and templates are read beside the rules; Snakemake fetches rules and scripts alone.
+    raise WorkflowError(f"module: snakefile: found {workflow.current_basedir}, expected a Snakefile in a folder")
 # Jobs started by `script:` inherit this path; the package need not be installed for them.
 sys.path.insert(0, str(WORKFLOW / "lib"))
 
@@ -34,7 +38,11 @@ except InputError as error:
 config.update(sorted_keys(config))
 
 RUN = config["run"]
-RESULTS, LOGS, BENCH = (f"{top}/{RUN}" for top in ("results", "logs", "benchmarks"))
+# A module's `prefix` would reach files of rules but not parameters that name them, and files named by the config too.
+# It is applied here to all that this workflow makes, and to nothing else.
+_place = workflow.modifier.path_modifier.replace_prefix
+RESULTS, LOGS, BENCH = (_place(f"{top}/{RUN}") for top in ("results", "logs", "benchmarks"))
+workflow.modifier.path_modifier = PathModifier(None, None, workflow)
 #: Restarts and training checkpoints; Snakemake never deletes them.
 CHECKPOINTS = f"{RESULTS}/checkpoints"
 SEEDS = config["teachers"]["seeds"]
