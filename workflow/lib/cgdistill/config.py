@@ -212,6 +212,9 @@ def check_config(config: Mapping[str, Any], types: tuple[str, ...]) -> None:
     if not network["soft_min_A"] < network["soft_max_A"] <= network["cutoff_A"]:
         found = f"{network['soft_min_A']}, {network['soft_max_A']}, {network['cutoff_A']}"
         fail("network", f"soft_min_A, soft_max_A, cutoff_A = {found}", "increasing values")
+    if config["simulation"]["coupling"] == "mliap" and network["n_interaction_layers"] > 1:
+        # A second layer needs the features of ghosts; where LAMMPS does not pass them on, forces are silently wrong.
+        fail("simulation.coupling", f"mliap with {network['n_interaction_layers']} interaction layers", "external")
     for number, triplet in enumerate(config["structure"]["adf"]["triplets"]):
         unknown = [name for name in triplet if name not in types]
         if unknown:

@@ -42,8 +42,10 @@ Bead types in order: {types}. Units: A, kcal/mol, g/mol (LAMMPS `units real`). C
 {averaged}
 - In Python: `cgdistill.model_folder.load_networks(folder)` reads the weights (safetensors, no code is executed), and
   `cgdistill.evaluation.network_potential.NetworkPotential` evaluates energy, forces, virial and per-bead energies.
-- In LAMMPS with ML-IAP and Python (conda-forge builds for Linux have both): `lmp -in in.lammps` in this folder.
-  `mliap.pt` is a pickle: it needs hippynn and cgdistill installed, and you should trust where it comes from.
+- In LAMMPS with ML-IAP and Python (conda-forge builds for Linux have both):
+  `TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1 lmp -in in.lammps` in this folder. `mliap.pt` is a pickle: it needs hippynn and
+  cgdistill installed, torch refuses it without that variable, and you should trust where it comes from. Networks of
+  more than one interaction layer are wrong there unless that LAMMPS passes on the features of ghosts.
 """
 
 

@@ -49,10 +49,11 @@ class PriorModule(torch.nn.Module):  # type: ignore[misc,name-defined]
         self.register_buffer("log_E0", torch.log(torch.as_tensor(prior.E0_kcal_mol, dtype=torch.float64)))
 
     def _apply(self, fn: Any, recurse: bool = True) -> PriorModule:
-        """Move with the model, but stay in float64."""
+        """Move with the model, but stay in float64, with the values as they are: rounded ones would not come back."""
+        kept = {name: getattr(self, name) for name in ("E0_kcal_mol", "a_per_A", "log_E0")}
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        for name in ("E0_kcal_mol", "a_per_A", "log_E0"):
-            setattr(self, name, getattr(self, name).double())
+        for name, value in kept.items():
+            setattr(self, name, value.to(getattr(self, name).device))
         return self
 
     def forward(

@@ -48,6 +48,8 @@ def load_lammps() -> ModuleType:
 
 def mliap_works(lmp: Any) -> bool:
     """Whether this LAMMPS can run networks by ``pair_style mliap unified``; prepares it if so."""
+    # LAMMPS loads the model by torch.load without a word on pickles, which torch then refuses; this one is our own.
+    os.environ.setdefault("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
     try:
         from lammps.mliap import activate_mliappy
 
