@@ -44,6 +44,7 @@ rule minimise_aa:
         mem_mb=JOBS["aa"]["mem_mb"],
         runtime=JOBS["aa"]["runtime_min"],
         gpu=JOBS["aa"]["gpu"],
+        gres=JOBS["aa"]["gres"],
     params:
         source=config["aa"]["source"],
         protocol=config["aa"]["protocol"],
@@ -74,6 +75,7 @@ rule equilibrate_aa:
         mem_mb=JOBS["aa"]["mem_mb"],
         runtime=JOBS["aa"]["runtime_min"],
         gpu=JOBS["aa"]["gpu"],
+        gres=JOBS["aa"]["gres"],
     params:
         source=config["aa"]["source"],
         protocol=config["aa"]["protocol"],
@@ -106,6 +108,7 @@ rule produce_aa:
         mem_mb=JOBS["aa"]["mem_mb"],
         runtime=JOBS["aa"]["runtime_min"],
         gpu=JOBS["aa"]["gpu"],
+        gres=JOBS["aa"]["gres"],
     params:
         source=config["aa"]["source"],
         protocol=config["aa"]["protocol"],

@@ -37,6 +37,23 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 config.update(sorted_keys(config))
 
+
+def asked_for(threads, mem_mb, runtime_min, gpu):
+    """What a kind of job asks for; memory and time grow with each attempt (`retries`).
+
+    A GPU is `gpu`, or `gres` where a profile's default resources say its name in Slurm's --gres: `gpu_gres`.
+    """
+    name = (workflow.resource_settings.default_resources or {}).get("gpu_gres")
+    as_gres = name is not None and gpu > 0
+    return {
+        "threads": threads,
+        "mem_mb": lambda wildcards, attempt: mem_mb * attempt,
+        "runtime_min": lambda wildcards, attempt: runtime_min * attempt,
+        "gpu": 0 if as_gres else gpu,
+        "gres": f"{name.raw}:{gpu}" if as_gres else None,
+    }
+
+
 RUN = config["run"]
 # A module's `prefix` would reach files of rules but not parameters that name them, and files named by the config too.
 # It is applied here to all that this workflow makes, and to nothing else.
@@ -50,7 +67,7 @@ _VARIANTS = {variant.name: variant for variant in all_variants(len(SEEDS), stude
 VARIANTS = list(_VARIANTS)
 LABELS = {name: variant.label for name, variant in _VARIANTS.items()}
 KINDS = {name: variant.kind for name, variant in _VARIANTS.items()}
-JOBS = config["resources"]
+JOBS = {kind: asked_for(**job) for kind, job in config["resources"].items()}
 STUDENT_ROWS = student_rows(config["students"]["table"])[1]
 _RADII = config["structure"]["adf"]["r_max_A"] if config["structure"]["adf"]["triplets"] else []
 #: What figures and page call the models.

@@ -32,6 +32,7 @@ for variant, number, runs in simulation_jobs():
             mem_mb=JOBS["simulate"]["mem_mb"],
             runtime=JOBS["simulate"]["runtime_min"],
             gpu=JOBS["simulate"]["gpu"],
+            gres=JOBS["simulate"]["gres"],
         params:
             simulation=SIMULATION,
             start_seed=derive(config["seed"], "start frames"),

@@ -24,6 +24,7 @@ for student in students:
                 mem_mb=JOBS["train"]["mem_mb"],
                 runtime=JOBS["train"]["runtime_min"],
                 gpu=JOBS["train"]["gpu"],
+                gres=JOBS["train"]["gres"],
             params:
                 folders=[f"{RESULTS}/students/{student.name}/{member}" for member in names],
                 seeds=[derive(config["seed"], "student", student.name, member) for member in names],

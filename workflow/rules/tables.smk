@@ -116,6 +116,7 @@ rule measure_spread:
         mem_mb=JOBS["predict"]["mem_mb"],
         runtime=JOBS["predict"]["runtime_min"],
         gpu=JOBS["predict"]["gpu"],
+        gres=JOBS["predict"]["gres"],
     params:
         variants=VARIANTS,
         labels=LABELS,

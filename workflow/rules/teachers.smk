@@ -26,6 +26,7 @@ for number, names in enumerate(chunks(teacher_names(), TRAINED_TOGETHER), start=
             mem_mb=JOBS["train"]["mem_mb"],
             runtime=JOBS["train"]["runtime_min"],
             gpu=JOBS["train"]["gpu"],
+            gres=JOBS["train"]["gres"],
         params:
             folders=[f"{RESULTS}/teachers/{name}" for name in names],
             seeds=[derive(config["seed"], "teacher", name.removeprefix("seed-")) for name in names],
@@ -64,6 +65,7 @@ for number, names in enumerate(chunks(teacher_names(), TRAINED_TOGETHER), start=
             mem_mb=JOBS["predict"]["mem_mb"],
             runtime=JOBS["predict"]["runtime_min"],
             gpu=JOBS["predict"]["gpu"],
+            gres=JOBS["predict"]["gres"],
         params:
             folders=[f"{RESULTS}/teachers/{name}" for name in names],
             batch_size=config["training"]["evaluation_batch_size"],
