@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from bead_cases import bead_topology, make_frames, network_spec, write_beads
 from cgdistill.beads import BeadFile
 from cgdistill.errors import InputError
@@ -17,10 +17,11 @@ from cgdistill.learning.frames import PairFrames
 from cgdistill.learning.metrics import metrics_table
 from cgdistill.learning.network import load_model, read_settings
 from cgdistill.learning.predictions import read_predictions, single_predictions, write_predictions
-from cgdistill.learning.training import Interrupted, Trainer, predict
-from cgdistill.learning.training_job import TrainingTask, choose_device, run_trainings
+from cgdistill.learning.training import Trainer, predict
+from cgdistill.learning.training_job import TrainingTask, run_trainings
 from cgdistill.prior import fit_prior, write_prior
 from cgdistill.provenance import sha256_of
+from cgdistill.signals import Interrupted
 from cgdistill.split import Split, write_split
 from cgdistill.tables import read_provenance, read_table
 from test_training import SPEC
@@ -179,7 +180,7 @@ def test_interrupted_job_goes_on_and_its_checkpoints_go(tmp_path, monkeypatch, i
     def stopped(self, *rest):
         counted(self, *rest)
         if ended[-1] == ("out/2", 2):
-            raise Interrupted("SIGTERM")
+            raise Interrupted(signal.SIGTERM)
 
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "end_epoch", stopped)
@@ -228,16 +229,6 @@ def test_faults_of_the_inputs(tmp_path, inputs, predictions):
     with pytest.raises(InputError, match="loss weights"):
         train(tmp_path / "out", inputs, None, STUDENT)
     assert not (tmp_path / "out").exists()
-
-
-def test_device(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert choose_device("auto").type == "cpu"
-    with pytest.raises(InputError, match="device"):
-        choose_device("cuda")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert choose_device("auto").type == choose_device("cuda").type == "cuda"
-    assert choose_device("cpu").type == "cpu"
 
 
 def test_settings_are_plain_json(teacher):

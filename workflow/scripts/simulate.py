@@ -12,8 +12,8 @@ from cgdistill.split import read_split, start_frame
 
 with job(snakemake.log[0], snakemake.threads) as log:
     import torch
+    from cgdistill.devices import choose_device
     from cgdistill.evaluation.network_potential import JointNetworkPotential
-    from cgdistill.learning.training_job import choose_device
     from cgdistill.md.lammps_engine import MliapModel
     from cgdistill.md.simulation import RunPlan, run_simulations
     from cgdistill.md.simulation_spec import SimulationSpec

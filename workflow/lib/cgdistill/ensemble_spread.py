@@ -19,6 +19,7 @@ import torch
 
 from .beads import BeadFile, BeadTopology
 from .console import log
+from .devices import choose_device
 from .errors import InputError
 from .evaluation.neighbours import NeighbourList
 from .lammps_dump import read_dump
@@ -26,7 +27,6 @@ from .learning.frames import PairFrames
 from .learning.network import BeadModel, load_model
 from .learning.predictions import read_predictions
 from .learning.training import predict_each
-from .learning.training_job import choose_device
 from .split import read_split
 
 COLUMNS = (

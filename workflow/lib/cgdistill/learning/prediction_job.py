@@ -10,6 +10,7 @@ import pandas as pd
 
 from ..beads import BeadFile
 from ..console import log
+from ..devices import choose_device
 from ..errors import InputError
 from ..provenance import stamp
 from ..split import read_split
@@ -19,7 +20,6 @@ from .gradient_check import check_gradient
 from .network import load_model
 from .predictions import single_predictions, write_predictions
 from .training import predict_each
-from .training_job import choose_device
 
 #: Force components compared with finite differences, spread over this many test frames.
 N_COMPONENTS, N_FRAMES = 24, 4

@@ -14,6 +14,7 @@ import torch
 from ..beads import BeadFile
 from ..cells import perpendicular_widths_A
 from ..console import log
+from ..devices import choose_device
 from ..errors import InputError
 from ..prior import read_prior
 from ..provenance import stamp
@@ -25,20 +26,6 @@ from .metrics import metrics_table
 from .network import BeadModel, NetworkSpec, save_model
 from .predictions import read_predictions, single_predictions, write_predictions
 from .training import LossWeights, Trainer, TrainingSpec, predict, state_key, train
-
-
-def choose_device(wanted: str) -> torch.device:
-    """Device of a config value ``cpu``, ``cuda`` or ``auto`` (a GPU where this process sees one).
-
-    Raises
-    ------
-    InputError
-        ``cuda`` where there is none.
-    """
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise InputError("config", "device", "no GPU visible to this job", "a GPU, or device: cpu")
-    use_gpu = wanted == "cuda" or (wanted == "auto" and torch.cuda.is_available())
-    return torch.device("cuda" if use_gpu else "cpu")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,94 @@
+"""Which device a job takes: without a GPU, what torch would say of one is imitated."""
+
+import multiprocessing
+import os
+import time
+from functools import partial
+from types import SimpleNamespace
+
+import pytest
+import torch
+from cgdistill import devices
+from cgdistill.devices import choose_device, claim
+from cgdistill.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def nothing_held(monkeypatch):
+    monkeypatch.setattr(devices, "_held", {})
+
+
+def hold(names, folder, found):
+    """A job: takes a device, says which, and computes until it is killed."""
+    found.send(claim(names, folder))
+    time.sleep(60)
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    """A function that starts a job on a machine of some GPUs and returns its process and what it got."""
+    context, started = multiprocessing.get_context("fork"), []
+
+    def start(names):
+        found, mine = context.Pipe(duplex=False)
+        process = context.Process(target=hold, args=(names, tmp_path / "locks", mine))
+        process.start()
+        started.append(process)
+        assert found.poll(30)
+        return process, found.recv()
+
+    yield start
+    for process in started:
+        process.kill()
+        process.join(30)
+
+
+def test_jobs_get_devices_of_their_own(jobs):
+    """Four on three GPUs; the first that is free again is taken next, also where its job was killed."""
+    names = ["GPU-a", "GPU-b", "GPU-c"]
+    taken = [jobs(names) for _ in range(4)]
+    assert [got for _, got in taken] == [(0, 0), (1, 0), (2, 0), (0, 1)]
+    killed = taken[1][0]
+    killed.kill()
+    killed.join(30)
+    assert jobs(names)[1] == (1, 0)
+    assert jobs(names)[1] == (1, 1)
+
+
+def test_the_same_device_under_another_number(jobs):
+    """A job that sees other GPUs, or in another order, means the same by the same name."""
+    assert jobs(["GPU-a", "GPU-b"])[1] == (0, 0)
+    assert jobs(["GPU-b", "GPU-a"])[1] == (0, 0)
+    assert jobs(["GPU-c", "GPU-b", "GPU-a"])[1] == (0, 0)
+    assert jobs(["GPU-a"])[1] == (0, 1)
+
+
+def test_a_process_keeps_its_device(tmp_path):
+    assert claim(["GPU-a", "GPU-b"], tmp_path) == (0, 0)
+    assert claim(["GPU-a", "GPU-b"], tmp_path) == (0, 0)
+    assert claim(["GPU-b", "GPU-a"], tmp_path) == (1, 0)
+
+
+def test_folder_of_somebody_else_is_left_alone(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+    assert claim(["GPU-a"], tmp_path) == (0, 0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_choice(monkeypatch, tmp_path, jobs):
+    """The config's value decides; torch's own current device follows."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto").type == choose_device("cpu").type == "cpu"
+    with pytest.raises(InputError, match="device"):
+        choose_device("cuda")
+    current = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda n: SimpleNamespace(uuid=f"u{n}", name="imitated"))
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    monkeypatch.setattr(devices, "claim", partial(claim, folder=tmp_path / "locks"))
+    assert choose_device("cpu").type == "cpu"
+    assert not current
+    assert jobs(["u0", "u1"])[1] == (0, 0)
+    assert choose_device("auto") == choose_device("cuda") == torch.device("cuda", 1)
+    assert current == [1, 1]
