@@ -5,6 +5,7 @@ Programs that are not installed skip their tests and say so.
 
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -239,6 +240,7 @@ def test_written_forces_belong_to_their_positions(warm, tmp_path, source):
 _RUN = """
 import sys
 from pathlib import Path
+from cgdistill.aa import gromacs
 from cgdistill.aa.engines import engine
 from cgdistill.aa.protocol import ProtocolSpec
 from cgdistill.aa.stage import StageInput
@@ -246,6 +248,7 @@ from cgdistill.console import job
 import json
 values = json.loads(sys.argv[1])
 folder = Path(sys.argv[2])
+gromacs._CHECKPOINT_MINUTES = float(sys.argv[5])
 with job(folder / "log"):
     spec = ProtocolSpec.from_config(values)
     stage = StageInput(Path(sys.argv[3]), Path(sys.argv[4]), spec, folder / "work", 3, 1, "cpu")
@@ -253,27 +256,52 @@ with job(folder / "log"):
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_gromacs_goes_on(warm, tmp_path, monkeypatch, number):
-    """Ctrl-C or a time limit in mid-run, then the same call: every frame once, the first ones kept.
-
-    Cannot tell whether the resumed run equals an uninterrupted one bit by bit (GROMACS does not).
-    """
+def start_production(warm, folder, spec, checkpoint_minutes=2.0):
+    """A process with a production by GROMACS, once it has written some frames."""
     import json
     from dataclasses import asdict
 
-    values = asdict(protocol(production_ps=12.0, frame_every_ps=0.04))
-    spec = ProtocolSpec.from_config(values)
-    command = [sys.executable, "-c", _RUN, json.dumps(values), str(tmp_path), str(warm.topology), str(warm.structure)]
+    values = json.dumps(asdict(spec))
+    command = [sys.executable, "-c", _RUN, values, str(folder), str(warm.topology), str(warm.structure)]
     # A shell that starts the tests in the background has its children ignore SIGINT.
     heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True, preexec_fn=heed)
+    process = subprocess.Popen(
+        [*command, str(checkpoint_minutes)], stderr=subprocess.DEVNULL, start_new_session=True, preexec_fn=heed
+    )
+    wait_for(process, lambda: any(path.stat().st_size > 40_000 for path in folder.glob("work/produce-*/run.trr")))
+    return process
+
+
+def wait_for(process, reached):
+    """Wait until something is so, while the process runs."""
     deadline = time.monotonic() + 120
-    while not any(path.stat().st_size > 40_000 for path in (tmp_path / "work").glob("produce-*/run.trr")):
+    while not reached():
         assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.05)
+        time.sleep(0.02)
+
+
+def mdruns(folder):
+    """Process numbers of the mdruns that work in a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if (path / "cwd").resolve() == folder.resolve() and b"mdrun" in (path / "cmdline").read_bytes():
+                found.append(int(path.name))
+        except OSError:  # it has ended
+            pass
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_interrupted_gromacs_goes_on(warm, tmp_path, monkeypatch, number):
+    """Ctrl-C, a time limit or its warning in mid-run, then the same call: every frame once, the first ones kept.
+
+    Cannot tell whether the resumed run equals an uninterrupted one bit by bit (GROMACS does not).
+    """
+    spec = protocol(production_ps=12.0, frame_every_ps=0.04)
+    process = start_production(warm, tmp_path, spec)
     process.send_signal(number)
-    assert process.wait(60) != 0
+    assert process.wait(60) == 128 + number
     work = next((tmp_path / "work").glob("produce-*"))
     assert (work / "run.cpt").is_file() and not (work / "run.gro").exists()
     assert not (tmp_path / "p.trr").exists()
@@ -293,6 +321,86 @@ def test_interrupted_gromacs_goes_on(warm, tmp_path, monkeypatch, number):
         np.testing.assert_array_equal(old, new.f)
     monkeypatch.setattr("cgdistill.aa.gromacs._mdrun", lambda *args: pytest.fail("a finished stage ran again"))
     engine("gromacs").produce(job, *outputs)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc, and a kernel that tells children of a dead parent")
+@pytest.mark.parametrize("checkpoint_minutes", [0.005, 2.0])
+def test_killed_gromacs_goes_on(warm, tmp_path, checkpoint_minutes):
+    """SIGKILL: mdrun dies too; the next call goes on from a regular checkpoint, or begins anew where there is none."""
+    spec = protocol(production_ps=12.0, frame_every_ps=0.04)
+    process = start_production(warm, tmp_path, spec, checkpoint_minutes)
+    work = next((tmp_path / "work").glob("produce-*"))
+    wait_for(process, lambda: checkpoint_minutes > 1 or (work / "run.cpt").is_file())
+    assert len(mdruns(work)) == 1
+    process.kill()
+    assert process.wait(60) == -signal.SIGKILL
+    deadline = time.monotonic() + 10
+    while mdruns(work):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert not (work / "run.gro").exists() and not (tmp_path / "p.trr").exists()
+    job = replace(warm, protocol=spec, checkpoints=tmp_path / "work")
+    engine("gromacs").produce(job, *(tmp_path / name for name in ("p.trr", "p.gro", "p.csv")))
+    resumed = "Restarting from checkpoint" in (work / "run.log").read_text()
+    assert resumed == (checkpoint_minutes < 1)
+    with TRRFile(str(tmp_path / "p.trr")) as trajectory:
+        times = [round(frame.time, 3) for frame in trajectory]
+    assert times == [round(0.04 * i, 3) for i in range(spec.n_frames)]
+    assert not list(work.glob(".run.partial-*"))
+
+
+_PARENT = """
+import subprocess, sys, time
+from cgdistill.aa.gromacs import _dying_with_parent
+child = subprocess.Popen(["sleep", "60"], start_new_session=True, preexec_fn=_dying_with_parent())
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a kernel that tells children of a dead parent")
+def test_program_dies_with_a_killed_job():
+    """One that would not notice by itself: it writes nothing to its parent."""
+    parent = subprocess.Popen([sys.executable, "-c", _PARENT], stdout=subprocess.PIPE)
+    child = Path("/proc") / parent.stdout.readline().decode().strip()
+    time.sleep(0.2)
+    assert b"sleep" in (child / "cmdline").read_bytes()
+    parent.kill()
+    parent.wait(60)
+    deadline = time.monotonic() + 10
+    # A zombie, where nobody collects it, has no command line.
+    while child.exists() and (child / "cmdline").read_bytes():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_gromacs_killed_behind_its_last_step(warm, box, tmp_path, monkeypatch):
+    """While it wrote the structure: that is no finished stage, and the structure comes from the checkpoint."""
+    from cgdistill.aa import gromacs
+
+    job = replace(warm, structure=box / "minimised.gro", checkpoints=tmp_path / "work")
+    run = gromacs._mdrun
+
+    def killed(command, folder, *rest):
+        run(command, folder, *rest)
+        structure = folder / command[command.index("-c") + 1]
+        structure.write_bytes(structure.read_bytes()[:2000])
+        # Without clean-up, as after SIGKILL.
+        shutil.copytree(folder, tmp_path / "left", dirs_exist_ok=True)
+        raise Stop
+
+    monkeypatch.setattr(gromacs, "_mdrun", killed)
+    with pytest.raises(Stop):
+        gromacs.equilibrate(job, tmp_path / "out.gro")
+    monkeypatch.undo()
+    (folder,) = (tmp_path / "work").iterdir()
+    shutil.rmtree(folder)
+    shutil.copytree(tmp_path / "left", folder)
+    gromacs.equilibrate(job, tmp_path / "out.gro")
+    found, expected = read_gro(tmp_path / "out.gro"), read_gro(box / "equilibrated.gro")
+    gaps = found.positions_A - expected.positions_A
+    np.testing.assert_allclose(gaps - CELL_A * np.round(gaps / CELL_A), 0.0, atol=0.011)
+    np.testing.assert_allclose(found.velocities_A_fs, expected.velocities_A_fs, atol=2e-6)
 
 
 def test_gromacs_stopped_from_outside_is_explained(warm, tmp_path, monkeypatch):
@@ -368,6 +476,71 @@ def test_interrupted_openmm_goes_on(warm, tmp_path, monkeypatch, stage):
         np.testing.assert_allclose(resumed, whole, atol=1e-3)
     else:
         assert np.isfinite(resumed).all() and steps[-1] == 200
+
+
+_OPENMM = """
+import json, os, sys
+from pathlib import Path
+from cgdistill.aa import openmm
+from cgdistill.aa.protocol import ProtocolSpec
+from cgdistill.aa.stage import StageInput
+from cgdistill.console import job
+values, folder, stage, number, at = json.loads(sys.argv[1]), Path(sys.argv[2]), *sys.argv[5:]
+step_to = openmm._step_to
+def with_signal(context, target, stop):
+    if context.getStepCount() < int(at) <= target:
+        step_to(context, int(at), stop)
+        os.kill(os.getpid(), int(number))
+    return step_to(context, target, stop)
+openmm._step_to = with_signal
+with job(folder / "log"):
+    spec = ProtocolSpec.from_config(values)
+    given = StageInput(Path(sys.argv[3]), Path(sys.argv[4]), spec, folder / "work", 3, 1, "cpu")
+    outputs = [folder / name for name in ("out.gro", "out.trr", "out.csv")]
+    if stage == "produce":
+        openmm.produce(given, outputs[1], outputs[0], outputs[2])
+    else:
+        openmm.equilibrate(given, outputs[0])
+"""
+
+
+@pytest.mark.parametrize(
+    ("stage", "number", "frame_every_ps"),
+    [("equilibrate", signal.SIGTERM, 0.1), ("produce", signal.SIGTERM, 0.1), ("produce", signal.SIGUSR1, 0.4)],
+)
+def test_openmm_told_to_stop_goes_on(warm, tmp_path, stage, number, frame_every_ps):
+    """Between two frames, behind some or behind the start alone: exit status, state of that step, then all frames.
+
+    Positions of a production as without interruption to 1e-3 A; Langevin noise of an equilibration is drawn anew.
+    """
+    require("openmm")
+    import json
+    from dataclasses import asdict
+
+    from cgdistill.aa import openmm as module
+
+    spec = protocol(production_ps=0.4, frame_every_ps=frame_every_ps, anneal=[[0, 300], [0.4, 298.1]])
+    command = [sys.executable, "-c", _OPENMM, json.dumps(asdict(spec)), tmp_path, warm.topology, warm.structure]
+    done = subprocess.run(list(map(str, [*command, stage, int(number), 130])), stderr=subprocess.DEVNULL, check=False)
+    text = (tmp_path / "log").read_text()
+    assert done.returncode == 128 + number, text
+    assert re.search(rf"{number.name} in {stage}\w* at step 130", text) and "Traceback" not in text
+    assert next(tmp_path.glob("work/*/state.xml")) and not list(tmp_path.glob("out.*"))
+    job = replace(warm, protocol=spec, checkpoints=tmp_path / "work")
+    if stage == "equilibrate":
+        module.equilibrate(job, tmp_path / "out.gro")
+        assert np.isfinite(read_gro(tmp_path / "out.gro").positions_A).all()
+        return
+    frames = []
+    for one, folder in ((job, tmp_path), (replace(job, checkpoints=tmp_path / "other"), tmp_path / "whole")):
+        module.produce(one, folder / "out.trr", folder / "out.gro", folder / "out.csv")
+        with TRRFile(str(folder / "out.trr")) as trajectory:
+            frames.append([(round(frame.time, 3), frame.x * 10) for frame in trajectory])
+    times = [round(frame_every_ps * i, 3) for i in range(spec.n_frames)]
+    assert [[time for time, _ in own] for own in frames] == [times, times]
+    for (_, found), (_, expected) in zip(*frames, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-3)
+    assert read_table(tmp_path / "out.csv")["time_ps"].round(3).tolist() == times
 
 
 def test_openmm_refuses_what_it_cannot_do(warm, tmp_path):

@@ -16,10 +16,14 @@ import pytest
 from cgdistill.evaluation.potential import Evaluation
 from cgdistill.lammps_dump import read_dump
 from cgdistill.md.lammps_engine import MliapModel
-from cgdistill.md.simulation import Interrupted
+from cgdistill.md.simulation import RunPlan, _Run
+from cgdistill.signals import Interrupted
 from cgdistill.tables import read_table
 from lj import (
+    CUBIC,
     CUTOFF_A,
+    IDENTITY,
+    PROVENANCE,
     SPEC,
     TYPES,
     At,
@@ -27,6 +31,7 @@ from lj import (
     LennardJones,
     NativeEngine,
     crash,
+    lattice,
     simulate,
 )
 
@@ -56,9 +61,9 @@ def test_resumed_equals_uninterrupted(tmp_path, call):
         assert (resumed / file).read_bytes() == (whole / file).read_bytes(), file
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
 def test_signal_leaves_a_checkpoint(tmp_path, number):
-    """SIGTERM in the middle: exit status, checkpoint at that step, and the same end within 1e-6 A.
+    """Told to stop in the middle: exit status, checkpoint at that step, and the same end within 1e-6 A.
 
     Not to the last digit: forces are evaluated anew where the run was cut.
     """
@@ -115,6 +120,27 @@ def test_checkpoint_of_another_run_is_not_used(tmp_path):
     assert potential.n_calls > 400
     _, clean = simulate(tmp_path / "clean", seed=12)
     assert (out / "trajectory.lammpstrj").read_bytes() == (clean / "trajectory.lammpstrj").read_bytes()
+
+
+def test_key_of_a_checkpoint(tmp_path):
+    """Everything that determines a run changes it, where the products go does not."""
+    positions, topology = lattice(CUBIC)
+    plan = RunPlan(positions, CUBIC, 11, tmp_path / "out", tmp_path / "checkpoint", IDENTITY, PROVENANCE)
+    heavy = replace(topology, masses_g_mol=1.5 * topology.masses_g_mol)
+    others = [
+        (replace(plan, positions_A=positions + 0.01), topology, SPEC),
+        (replace(plan, cell_A=1.01 * CUBIC), topology, SPEC),
+        (replace(plan, velocity_seed=12), topology, SPEC),
+        (replace(plan, provenance=PROVENANCE | {"inputs": {"card": "1"}}), topology, SPEC),
+        (plan, heavy, SPEC),
+        (plan, topology, replace(SPEC, damping_fs=50.0)),
+        (plan, topology, replace(SPEC, limits=replace(SPEC.limits, temperature_K=900.0))),
+        (plan, topology, replace(SPEC, checkpoint_every_steps=61)),
+    ]
+    keys = [_Run(*one).checkpoint.key for one in ((plan, topology, SPEC), *others)]
+    assert len(set(keys)) == 9
+    moved = replace(plan, out_dir=tmp_path / "elsewhere", checkpoint_dir=tmp_path / "there")
+    assert _Run(moved, topology, SPEC).checkpoint.key == keys[0]
 
 
 def test_run_without_callback(tmp_path, monkeypatch):

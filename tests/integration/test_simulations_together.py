@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from cgdistill.lammps_dump import read_dump
 from cgdistill.md.lammps_engine import Engine
-from cgdistill.md.simulation import Interrupted
+from cgdistill.signals import Interrupted
 from cgdistill.tables import read_table
 from cgdistill.units import ns_per_day
 from lj import PROVENANCE, At, Crash, LennardJones, crash, simulate_several
@@ -120,7 +120,7 @@ def test_joint_evaluation_fails(tmp_path, alone):
     assert all(map(same, outs, alone[0]))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
 def test_signal_leaves_checkpoints(tmp_path, alone, number):
     """Told to stop in the middle: a checkpoint of each run there, none of one that had ended, and the same end.
 

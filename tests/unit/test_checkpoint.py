@@ -5,6 +5,8 @@ Cannot detect that LAMMPS's restart file is incomplete; the simulation tests com
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from cgdistill.md.checkpoint import CheckpointFolder, thermo_table
 
@@ -64,6 +66,39 @@ def test_ended_run_waits(folder):
     again.final.unlink()
     assert CheckpointFolder(folder, "key").open() == (None, [])
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+
+
+def test_what_killed_processes_left_goes(folder):
+    """Under temporary names of other steps, which nobody would write again."""
+    (folder / ".restart-30.partial-node-17.lammps").write_text("half")
+    CheckpointFolder(folder, "key").open()
+    assert sorted(path.name for path in folder.iterdir() if path.name[0] == ".") == []
+    assert (folder / "notes.txt").exists()
+
+
+def test_all_is_on_disk_before_the_state_names_it(folder, monkeypatch):
+    """After a power cut a state without its frames and rows would go on with holes."""
+    checkpoint = CheckpointFolder(folder, "key")
+    _, found = checkpoint.open()
+    checkpoint.new_restart_path(30).write_text("restart")
+    synced, fsync, replace = {}, os.fsync, os.replace
+
+    def noted(descriptor):
+        fsync(descriptor)
+        synced[os.fstat(descriptor).st_ino] = os.fstat(descriptor).st_size
+
+    def moved(source, target):
+        if target.name == "state.json":
+            for file in (checkpoint.equilibration, checkpoint.trajectory, folder / "thermo.jsonl", source):
+                assert synced[file.stat().st_ino] == file.stat().st_size > 0, file
+        replace(source, target)
+        moves.append(target.name)
+
+    moves = []
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(os, "replace", moved)
+    checkpoint.save(30, 45.0, found + rows(25, 30))
+    assert moves == ["state.json"]
 
 
 @pytest.mark.parametrize("fault", ["key", "restart", "rows", "state", "cut state"])

@@ -16,7 +16,6 @@ from cgdistill.errors import InputError
 from cgdistill.learning import training
 from cgdistill.learning.frames import PairFrames
 from cgdistill.learning.training import (
-    Interrupted,
     LossWeights,
     Trainer,
     TrainingSpec,
@@ -28,6 +27,7 @@ from cgdistill.learning.training import (
     state_key,
     train,
 )
+from cgdistill.signals import Interrupted
 
 SPEC = TrainingSpec(
     learning_rate=5e-3,

@@ -211,9 +211,13 @@ def test_checkpoint_of_another_seed_or_input_is_not_used(tmp_path, monkeypatch, 
     train(tmp_path / "a", inputs, seed=2)
     train(tmp_path / "a", other)
     train(tmp_path / "a", inputs, predictions)
+    train(tmp_path / "a", inputs, weights={"F": 0.5})
+    train(tmp_path / "a", inputs | {"beads": write_beads(tmp_path / "other.h5", 12, seed=1)})
     monkeypatch.setitem(TRAINING, "learning_rate", 1e-4)
     train(tmp_path / "a", inputs)
-    assert len(set(keys)) == len(keys) == 6
+    monkeypatch.setitem(NETWORK, "n_features", 6)
+    train(tmp_path / "a", inputs)
+    assert len(set(keys)) == len(keys) == 9
 
 
 def test_faults_of_the_inputs(tmp_path, inputs, predictions):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import logging
 import os
@@ -19,6 +20,8 @@ from .errors import InputError
 T = TypeVar("T")
 log = logging.getLogger("cgdistill")
 
+#: Faults of the disk, not of the program.
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 _FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 #: Thread pools that read the environment when their library is first imported.
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -42,8 +45,8 @@ def pin_threads(threads: int) -> None:
 def job(log_path: str | Path | None, threads: int = 1) -> Iterator[logging.Logger]:
     """Run the body of a job: log to ``log_path`` and stderr, pin threads, report bad input.
 
-    An `InputError` becomes one logged line and exit status 1; any other exception is logged with
-    its traceback and raised.
+    An `InputError` becomes one logged line and exit status 1, and so does a disk that is full or may not be written
+    to; any other exception is logged with its traceback and raised.
     """
     pin_threads(threads)
     # What a job imports lives to its end: looking for garbage among it only takes time.
@@ -63,6 +66,14 @@ def job(log_path: str | Path | None, threads: int = 1) -> Iterator[logging.Logge
         log.info("done in %.1f s", time.perf_counter() - start)
     except InputError as error:
         log.error("%s", error)
+        raise SystemExit(1) from None
+    except OSError as error:
+        if error.errno not in _DISK:
+            log.exception("failed after %.1f s", time.perf_counter() - start)
+            raise
+        log.error(
+            "%s: writing: found %s, expected room and permission", error.filename or "disk", error.strerror or error
+        )
         raise SystemExit(1) from None
     except Exception:
         log.exception("failed after %.1f s", time.perf_counter() - start)

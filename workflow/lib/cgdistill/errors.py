@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+
+#: No part of a message is longer.
+_LONGEST = 400
 
 
 class InputError(Exception):
@@ -26,4 +30,10 @@ class InputError(Exception):
         self.item = item
         self.found = found
         self.expected = expected
-        super().__init__(f"{self.source}: {item}: found {found}, expected {expected}")
+        super().__init__(f"{self.source}: {item}: found {_line(found)}, expected {_line(expected)}")
+
+
+def _line(text: object) -> str:
+    """What a library says in many lines, or at length, as one."""
+    words = re.sub(r"\s*\n\s*", " ", str(text)).strip()
+    return words if len(words) <= _LONGEST else words[: _LONGEST - 1] + "…"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import errno
 import hashlib
 import json
 import os
+import re
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -15,6 +18,12 @@ from typing import Any
 from . import __version__
 
 _PACKAGE = Path(__file__).parent
+#: Temporary names of `whole_file`: stem, machine, process, suffix.
+_PARTIAL = re.compile(r"\.(.+)\.partial-(.+)-(\d+)(\.[^.]*)?")
+#: A temporary file of another machine that nobody has written to for so long is taken for left over, s.
+_LEFT_OVER_S = 86400.0
+#: What file systems answer that cannot wait for the disk, some of them for folders alone.
+_CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 
 
 def sha256_of(path: str | Path) -> str:
@@ -52,6 +61,8 @@ def stamp(
         "version": __version__,
         "config_sha256": digest,
         "inputs": {role: sha256_of(path) for role, path in named.items()},
+        # A role does not say which file it was.
+        **({"files": {role: str(path) for role, path in named.items()}} if isinstance(inputs, Mapping) else {}),
         **facts,
     }
 
@@ -60,16 +71,64 @@ def stamp(
 def whole_file(path: str | Path) -> Iterator[Path]:
     """Write to a temporary neighbour and move it to ``path`` when the body has succeeded.
 
-    The temporary name keeps the suffix, since many writers choose their format by it.
+    The temporary name keeps the suffix, since many writers choose their format by it. What killed writers of the
+    same file have left under such names is removed.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.partial-{os.getpid()}{path.suffix}")
+    _remove_left_over(path)
+    partial = path.with_name(f".{path.stem}.partial-{os.uname().nodename}-{os.getpid()}{path.suffix}")
     try:
         yield partial
+        # Else the name may be on disk before the contents: after a power cut it would stand for an empty file.
+        sync_to_disk(partial)
         os.replace(partial, path)
+        # What is written next may rely on this file, and must not be on disk without it.
+        sync_to_disk(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def sync_to_disk(path: str | Path) -> None:
+    """Wait until the contents of a file, or the names in a folder, are on disk (where the file system can do that)."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _remove_left_over(path: Path) -> None:
+    """Remove temporary files of ``path`` that nobody writes to any more."""
+    for found in path.parent.glob(".*.partial-*"):
+        match = _PARTIAL.fullmatch(found.name)
+        if match is None or match[1] + (match[4] or "") != path.name:
+            continue
+        try:
+            if match[2] == os.uname().nodename:
+                alive = _is_running(int(match[3]))
+            else:
+                alive = time.time() - found.stat().st_mtime < _LEFT_OVER_S
+        except FileNotFoundError:  # it has been moved into place
+            continue
+        if not alive:
+            found.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    """Whether another process of this number runs on this machine."""
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def write_json(path: str | Path, data: Mapping[str, Any]) -> None:

@@ -1,15 +1,20 @@
 """GROMACS as the all-atom engine: minimise, equilibrate, produce, forces of one configuration.
 
 Each stage works in its own checkpoint folder. A stage that was stopped (Ctrl-C, time limit) leaves
-GROMACS' checkpoint there and goes on from it when called again with the same input.
+GROMACS' checkpoint there and goes on from it when called again with the same input. One that was killed goes on
+from GROMACS' last regular checkpoint; mdrun dies with the process that started it.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
+import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import IO
@@ -19,25 +24,21 @@ import pandas as pd
 
 from ..console import Progress, log
 from ..errors import InputError
-from ..provenance import whole_file
+from ..provenance import sync_to_disk, whole_file
+from ..signals import StopRequest
 from ..units import ANGSTROM_PER_NM, FS_PER_PS, KJ_PER_KCAL
 from .gro import read_gro, write_gro
 from .protocol import ProtocolSpec
-from .stage import (
-    StageInput,
-    check_cutoff,
-    require_velocities,
-    short_stamp,
-    stage_folder,
-    stopping_cleanly,
-    write_thermo,
-)
+from .stage import StageInput, check_cutoff, require_velocities, short_stamp, stage_folder, write_thermo
 from .system import require_program
 from .trr import join_frames, read_forces
 
 #: Minutes between GROMACS' checkpoints.
 _CHECKPOINT_MINUTES = 2
-_STOP_WAIT_S = 120
+#: Slurm kills 30 s after it has told a job to stop.
+_STOP_WAIT_S = 20
+#: Of Linux' prctl: the signal that a process gets when its parent dies.
+_PR_SET_PDEATHSIG = 1
 #: Steepest descent ends when no force exceeds this, kJ/mol/nm.
 _MINIMISED_FORCE = 500.0
 _PME_SPACING_nm = 0.15
@@ -234,10 +235,32 @@ def _run(stage: str, job: StageInput, n_steps: int) -> Path:
     if (folder / "run.cpt").is_file():
         log.info("%s: going on from the checkpoint in %s", stage, folder)
         command += ["-cpi", "run.cpt"]
-    _mdrun(command, folder, job.threads, stage, n_steps)
-    if not (folder / "run.gro").is_file():
-        raise RuntimeError(f"mdrun ended without a structure; see {folder / 'run.log'}")
+    # The name says that the stage has finished: mdrun may be killed while it writes the structure, or behind that.
+    with whole_file((folder / "run.gro").resolve()) as partial:
+        _mdrun([*command, "-c", partial.name], folder, job.threads, stage, n_steps)
+        if not partial.is_file():
+            _structure_of_checkpoint(program, folder, partial)
+        for file in (folder / "run.trr", folder / "run.edr"):
+            if file.is_file():
+                sync_to_disk(file)
     return folder
+
+
+def _structure_of_checkpoint(program: str, folder: Path, output: Path) -> None:
+    """Write the structure of a run that was killed behind its last step: mdrun does not write it a second time.
+
+    Raises
+    ------
+    RuntimeError
+        There is no checkpoint either.
+    """
+    command = [program, "trjconv", "-f", "run.cpt", "-s", "run.tpr", "-o", output.name, "-pbc", "whole"]
+    done = subprocess.run(
+        command, input="0\n", cwd=folder, env=_environment(1), capture_output=True, text=True, check=False,
+        errors="replace",
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise RuntimeError(f"mdrun ended without a structure; see {folder / 'run.log'}")
 
 
 def _grompp(program: str, stage: str, job: StageInput, folder: Path, options: Mapping[str, str]) -> None:
@@ -266,16 +289,36 @@ def _complaint(text: str) -> str:
 
 
 def _mdrun(command: list[str], folder: Path, threads: int, stage: str, n_steps: int) -> None:
-    """Run mdrun with progress; on Ctrl-C or SIGTERM let it write its checkpoint first.
+    """Run mdrun with progress; on a signal to stop (`signals`) let it write its checkpoint first.
 
-    mdrun runs in its own session, since a signal that reaches it twice makes it give up at once.
+    mdrun runs in its own session, since a signal that reaches it three times makes it give up at once.
+
+    Raises
+    ------
+    Interrupted
+        A signal came.
+    RuntimeError
+        mdrun failed, or was stopped by somebody else.
     """
     bar: Progress | None = None
-    with stopping_cleanly():
+    started: list[subprocess.Popen[bytes]] = []
+    timers: list[threading.Timer] = []
+
+    def pass_on(_number: int) -> None:
+        for process in started:
+            log.warning("%s: stopping; GROMACS writes its checkpoint to %s", stage, folder)
+            process.terminate()
+            timers.append(threading.Timer(_STOP_WAIT_S, process.kill))
+            timers[-1].start()
+
+    with StopRequest(pass_on) as stop:
         process = subprocess.Popen(
             command, cwd=folder, env=_environment(threads), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            start_new_session=True,
+            start_new_session=True, preexec_fn=_dying_with_parent(),
         )  # fmt: skip
+        started.append(process)
+        if stop:  # before there was anything to pass it on to
+            pass_on(stop.number)
         tail: list[str] = []
         try:
             assert process.stderr is not None
@@ -286,24 +329,36 @@ def _mdrun(command: list[str], folder: Path, threads: int, stage: str, n_steps: 
                         first, bar = step, Progress(n_steps - step, stage, "steps")
                     bar.update(max(step - first - bar.done, 0))
             process.wait()
-        except KeyboardInterrupt:
-            log.warning("%s: stopping; GROMACS writes its checkpoint to %s", stage, folder)
-            process.terminate()
-            try:
-                process.wait(_STOP_WAIT_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            raise
         finally:
+            for timer in timers:
+                timer.cancel()
             if bar is not None:
                 bar.close()
+    if stop:
+        raise stop.interruption(f"in {stage}: rerun to continue")
     if process.returncode != 0:
         (folder / "mdrun.err").write_text("\n".join(tail) + "\n", encoding="utf-8")
         if any(re.match(r"Received the \w+ signal", line) for line in tail):
             last = max(_step(line) or 0 for line in tail)
             raise RuntimeError(f"mdrun was stopped from outside at step {last}; run it again to go on")
         raise RuntimeError(f"mdrun failed: {_complaint(chr(10).join(tail))}; see {folder / 'run.log'}")
+
+
+def _dying_with_parent() -> Callable[[], None] | None:
+    """What a child runs first so that it is killed when this process dies, in whatever way; None where it cannot.
+
+    An mdrun that outlives a killed job would write to the files of the next one.
+    """
+    if sys.platform != "linux":
+        return None
+    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+
+    def prepare() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before that
+            os._exit(1)
+
+    return prepare
 
 
 def _step(line: str) -> int | None:

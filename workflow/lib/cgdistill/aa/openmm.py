@@ -1,7 +1,8 @@
 """OpenMM as the all-atom engine, from the same topology and with the same products as GROMACS.
 
-A stage keeps its state as XML in its checkpoint folder, at least every two minutes, and goes on from
-it when called again with the same input; a production keeps finished pieces of trajectory there too.
+A stage keeps its state as XML in its checkpoint folder, at least every two minutes and on a signal to stop,
+and goes on from it when called again with the same input; a production keeps finished pieces of trajectory
+there too. A minimisation is short and begins anew.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from openmm import unit
 
 from ..console import Progress, log, progress
 from ..errors import InputError
-from ..provenance import whole_file
+from ..provenance import sync_to_disk, whole_file
 from ..seeds import derive
+from ..signals import Interrupted, StopRequest
 from ..units import ANGSTROM_PER_NM, FS_PER_PS, KJ_PER_KCAL, BOLTZMANN_kcal_mol_K
 from .gro import Structure, read_gro, write_gro
 from .openmm_system import MESH, create_system
@@ -27,6 +29,8 @@ from .stage import StageInput, check_cutoff, require_velocities, short_stamp, st
 from .trr import FrameWriter, join_frames
 
 _CHECKPOINT_S = 120.0
+#: Steps between looks at whether a signal has come: seconds, at 10,000 atoms on one core.
+_STEPS_AT_ONCE = 50
 #: Minimisation ends when the root mean square force is below this, kJ/mol/nm.
 _MINIMISED_FORCE = 100.0
 _MINIMISE_PIECES = 20
@@ -113,7 +117,8 @@ def produce(job: StageInput, trajectory: Path, structure: Path, thermo: Path) ->
         context.applyConstraints(1e-6)
         context.applyVelocityConstraints(1e-6)
     clock, steps = time.perf_counter(), protocol.production_steps - done
-    _record(context, job, start, folder, done // protocol.frame_steps)
+    # The frame of a saved state, and those before, are in pieces that are finished.
+    _record(context, job, start, folder, done // protocol.frame_steps + 1 if done else 0)
     wall_s = time.perf_counter() - clock
     pieces = sorted(folder.glob("piece-*.trr"))
     join_frames(pieces, trajectory, protocol)
@@ -189,22 +194,41 @@ def _save(context: mm.Context, path: Path) -> None:
         partial.write_text(mm.XmlSerializer.serialize(state), encoding="utf-8")
 
 
+def _step_to(context: mm.Context, target: int, stop: StopRequest) -> bool:
+    """Step to a step count; False where a signal came before it was reached."""
+    while (left := target - context.getStepCount()) > 0:
+        if stop:
+            return False
+        context.getIntegrator().step(min(left, _STEPS_AT_ONCE))
+    return True
+
+
+def _interruption(stop: StopRequest, label: str, context: mm.Context) -> Interrupted:
+    error = stop.interruption(f"in {label} at step {context.getStepCount()}; state saved, rerun to continue")
+    log.error("%s", error)
+    return error
+
+
 def _advance(
     context: mm.Context, n_steps: int, chunk: int, label: str, state: Path, before: Callable[[int], None]
 ) -> None:
-    """Step to ``n_steps`` in chunks, saving the state every two minutes and at the end."""
+    """Step to ``n_steps`` in chunks, saving the state every two minutes, on a signal to stop, and at the end."""
     done = context.getStepCount()
     bar = Progress(n_steps - done, label, "steps")
     saved = time.perf_counter()
-    while done < n_steps:
-        before(done)
-        context.getIntegrator().step(min(chunk, n_steps - done))
-        now_done = context.getStepCount()
-        bar.update(now_done - done)
-        done = now_done
-        if done == n_steps or time.perf_counter() - saved > _CHECKPOINT_S:
-            _save(context, state)
-            saved = time.perf_counter()
+    with StopRequest() as stop:
+        while done < n_steps:
+            begin = done - done % chunk
+            before(begin)
+            reached = _step_to(context, min(begin + chunk, n_steps), stop)
+            now_done = context.getStepCount()
+            bar.update(now_done - done)
+            done = now_done
+            if not reached or done == n_steps or time.perf_counter() - saved > _CHECKPOINT_S:
+                _save(context, state)
+                saved = time.perf_counter()
+            if not reached:
+                raise _interruption(stop, label, context)
     bar.close()
 
 
@@ -212,36 +236,51 @@ def _record(context: mm.Context, job: StageInput, start: Structure, folder: Path
     """Run the production from ``frame`` on, in pieces of trajectory that end where the state is saved.
 
     Each piece is complete before the state behind it is, so that a resumed run finds every frame up
-    to its state; what a stopped run left of a later piece is written again.
+    to its state; what a stopped run left of a later piece is written again. On a signal to stop the piece ends
+    with the last frame, the state is saved, and the process ends.
     """
     protocol, n_atoms = job.protocol, len(start.atom_names)
     n_degrees = _degrees_of_freedom(context.getSystem())
-    if frame > 0:
-        frame += 1  # the frame of the saved state is in the piece before it
     bar = Progress(protocol.n_frames - frame, "produce", "frames")
-    while frame < protocol.n_frames:
-        piece = folder / f"piece-{frame:08d}.trr"
-        rows: list[tuple[float, float, float]] = []
-        begun = time.perf_counter()
-        writer = FrameWriter(piece, protocol)
-        while frame < protocol.n_frames and (not rows or time.perf_counter() - begun < _CHECKPOINT_S):
-            context.getIntegrator().step(frame * protocol.frame_steps - context.getStepCount())
-            state = context.getState(positions=True, forces=True, energy=True)
-            positions = state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)
-            writer.write(frame, positions, _forces(state), start.cell_A)
-            potential = state.getPotentialEnergy().value_in_unit(unit.kilocalorie_per_mole)
-            kinetic = state.getKineticEnergy().value_in_unit(unit.kilocalorie_per_mole)
-            if not math.isfinite(potential):
-                raise RuntimeError(f"the potential energy of {n_atoms} atoms is {potential} at frame {frame}")
-            temperature = 2 * kinetic / (n_degrees * BOLTZMANN_kcal_mol_K)
-            rows.append((frame * protocol.frame_every_ps, potential, temperature))
-            frame += 1
-            bar.update(note=f"{temperature:.0f} K")
-        writer.close()
-        columns = ["time_ps", "potential_energy_kcal_mol", "temperature_K"]
-        pd.DataFrame(rows, columns=columns).to_csv(piece.with_suffix(".csv"), index=False)
-        _save(context, folder / "state.xml")
+    with StopRequest() as stop:
+        while frame < protocol.n_frames:
+            piece = folder / f"piece-{frame:08d}.trr"
+            rows: list[tuple[float, float, float]] = []
+            begun = time.perf_counter()
+            writer, reached = FrameWriter(piece, protocol), True
+            while frame < protocol.n_frames and (not rows or time.perf_counter() - begun < _CHECKPOINT_S):
+                reached = _step_to(context, frame * protocol.frame_steps, stop)
+                if not reached:
+                    break
+                state = context.getState(positions=True, forces=True, energy=True)
+                positions = state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)
+                writer.write(frame, positions, _forces(state), start.cell_A)
+                potential = state.getPotentialEnergy().value_in_unit(unit.kilocalorie_per_mole)
+                kinetic = state.getKineticEnergy().value_in_unit(unit.kilocalorie_per_mole)
+                if not math.isfinite(potential):
+                    raise RuntimeError(f"the potential energy of {n_atoms} atoms is {potential} at frame {frame}")
+                temperature = 2 * kinetic / (n_degrees * BOLTZMANN_kcal_mol_K)
+                rows.append((frame * protocol.frame_every_ps, potential, temperature))
+                frame += 1
+                bar.update(note=f"{temperature:.0f} K")
+            writer.close()
+            _finish_piece(piece, rows)
+            _save(context, folder / "state.xml")
+            if not reached:
+                raise _interruption(stop, "produce", context)
     bar.close()
+
+
+def _finish_piece(piece: Path, rows: list[tuple[float, float, float]]) -> None:
+    """Put a closed piece of trajectory and the energies of its frames on disk; one without frames goes."""
+    if not rows:
+        piece.unlink()
+        return
+    table = piece.with_suffix(".csv")
+    columns = ["time_ps", "potential_energy_kcal_mol", "temperature_K"]
+    pd.DataFrame(rows, columns=columns).to_csv(table, index=False)
+    for file in (piece, table):
+        sync_to_disk(file)
 
 
 def _degrees_of_freedom(system: mm.System) -> int:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -133,20 +129,3 @@ def short_stamp(what: str, stage: str, job: StageInput) -> str:
     """Title line of a .gro product."""
     digest: dict[str, Any] = {"protocol": job.protocol.part(stage), "seed": job.seed}
     return f"cgdistill {what}, config {config_hash(digest)[:12]}"
-
-
-@contextmanager
-def stopping_cleanly() -> Iterator[None]:
-    """Within the body, SIGTERM (time limit, cancelled job) raises KeyboardInterrupt like Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt(f"signal {number}")
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

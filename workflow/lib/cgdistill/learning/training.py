@@ -14,13 +14,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -32,6 +30,7 @@ from ..errors import InputError
 from ..evaluation.fused import stacked_energies_and_forces, use_fused
 from ..provenance import whole_file
 from ..seeds import derive
+from ..signals import Interrupted, StopRequest
 from .adam import Adam
 from .frames import Batch, PairFrames
 from .network import BeadModel
@@ -80,10 +79,6 @@ class TrainingSpec:
     min_learning_rate: float
     max_batch_size: int
     stop_epochs: int
-
-
-class Interrupted(RuntimeError):
-    """A signal stopped the training; its checkpoint is written."""
 
 
 def error_sum(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -176,29 +171,6 @@ def state_key(*parts: Any) -> str:
     """Short key of what determines a training; a checkpoint of another key is not used."""
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
-
-
-class _StopSignals:
-    """Turn SIGTERM, SIGINT and SIGUSR1 into a flag while the body runs."""
-
-    def __init__(self) -> None:
-        self.name: str | None = None
-        self._old: dict[int, Any] = {}
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.name = signal.Signals(number).name
-
-    def __enter__(self) -> _StopSignals:
-        try:
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-                self._old[number] = signal.signal(number, self._note)
-        except ValueError:  # not the main thread: signals are not ours to take
-            pass
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._old.items():
-            signal.signal(number, handler)
 
 
 class Trainer:
@@ -385,17 +357,19 @@ def train(
     Raises
     ------
     Interrupted
-        After a signal; the checkpoints hold the last finished epoch of each model.
+        A signal to stop came (`signals`): behind the current step, at the latest behind a validation. The checkpoints
+        hold the last finished epoch of each model. The epoch that was cut is trained anew, in the same order, so
+        that the result is that of a training without interruption.
     FloatingPointError
         The loss of the named model is not finite; the checkpoints of the others stay.
     ValueError
         Models that cannot go in lockstep.
     """
     groups = [list(trainers)] if lockstep else [[trainer] for trainer in trainers]
-    with _StopSignals() as signals:
+    with StopRequest() as stop:
         for group in groups:
             _check_group(group)
-            _train_group(group, signals, on_epoch)
+            _train_group(group, stop, on_epoch)
     return [pd.DataFrame(trainer.history) for trainer in trainers]
 
 
@@ -407,7 +381,7 @@ def _check_group(group: Sequence[Trainer]) -> None:
 
 
 def _train_group(
-    group: Sequence[Trainer], signals: _StopSignals, on_epoch: Callable[[dict[str, float]], None] | None
+    group: Sequence[Trainer], stop: StopRequest, on_epoch: Callable[[dict[str, float]], None] | None
 ) -> None:
     for trainer in group:
         trainer.resume()
@@ -415,21 +389,27 @@ def _train_group(
     bar = Progress(sum(trainer.spec.max_epochs for trainer in group), f"training {label}", "epochs")
     bar.update(sum(trainer.epoch for trainer in group))
     while running := [trainer for trainer in group if not trainer.finished]:
-        _one_epoch(running, signals)
+        _one_epoch(running, stop)
         rows = [trainer.history[-1] for trainer in running]
         means = [float(np.mean([row[name] for row in rows])) for name in ("train_loss", "valid_loss")]
         bar.update(len(running), f"loss {means[0]:.4f}, validation {means[1]:.4f}")
         if on_epoch is not None:
             for row in rows:
                 on_epoch(row)
-        if signals.name:
-            raise Interrupted(f"{signals.name} after epoch {running[0].epoch}: rerun to continue")
+        if stop:
+            raise _interruption(stop, f"after epoch {running[0].epoch}")
     bar.close()
     for trainer in group:
         trainer.load_best()
 
 
-def _one_epoch(trainers: Sequence[Trainer], signals: _StopSignals) -> None:
+def _interruption(stop: StopRequest, where: str) -> Interrupted:
+    error = stop.interruption(f"{where}: rerun to continue")
+    log.error("training: %s", error)
+    return error
+
+
+def _one_epoch(trainers: Sequence[Trainer], stop: StopRequest) -> None:
     """One epoch of every model, step by step together."""
     start_s, first = time.perf_counter(), trainers[0]
     sums = {
@@ -438,8 +418,8 @@ def _one_epoch(trainers: Sequence[Trainer], signals: _StopSignals) -> None:
     for trainer in trainers:
         trainer.model.train()
     for step in zip_longest(*(trainer.batches() for trainer in trainers)):
-        if signals.name:
-            raise Interrupted(f"{signals.name} in epoch {first.epoch + 1}: rerun to continue")
+        if stop:
+            raise _interruption(stop, f"in epoch {first.epoch + 1}")
         numbers = [number for number, batch in enumerate(step) if batch is not None]
         batches, at_work = [step[number] for number in numbers], [trainers[number] for number in numbers]
         predictions = predict_batches([trainer.model for trainer in at_work], batches, differentiable=True)

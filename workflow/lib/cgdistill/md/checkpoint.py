@@ -1,7 +1,8 @@
 """Checkpoints of a simulation: LAMMPS restart file, what was written until then, and a small state file.
 
-The state file is moved into place last, so that it never names what is not there. A run that has ended leaves
-its last configuration in place of the restart file, and waits so for the other runs of its job.
+The state file is moved into place last, when all that it relies on is on disk, so that it never names what is
+not there. A run that has ended leaves its last configuration in place of the restart file, and waits so for the
+other runs of its job.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ..lammps_dump import truncate_dump
-from ..provenance import whole_file, write_json
+from ..provenance import sync_to_disk, whole_file, write_json
 
 THERMO_COLUMNS = (
     "phase",
@@ -67,6 +68,8 @@ class CheckpointFolder:
 
     def open(self) -> tuple[State | None, list[ThermoRow]]:
         """State and thermo rows to go on from; None and an emptied folder where there is no valid checkpoint."""
+        for left_over in self.folder.glob(".*.partial-*"):  # of `whole_file` in a process that was killed
+            left_over.unlink()
         state = self._read_state()
         if state is None:
             self.clear()
@@ -111,6 +114,9 @@ class CheckpointFolder:
         with open(self._rows_path, "a", encoding="utf-8") as stream:
             stream.writelines(json.dumps(row) + "\n" for row in rows[self._n_saved_rows :])
         self._n_saved_rows = len(rows)
+        for grown in (self._rows_path, self.equilibration, self.trajectory):
+            if grown.exists():
+                sync_to_disk(grown)
         write_json(self._state_path, asdict(state))
         for old in self.folder.glob("restart-*.lammps"):
             if old.name != state.restart:

@@ -20,15 +20,13 @@ from __future__ import annotations
 import hashlib
 import platform
 import shutil
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import FrameType
+from signal import Signals
 from typing import Any
 
 import numpy as np
@@ -40,6 +38,7 @@ from ..errors import InputError
 from ..evaluation.neighbours import NeighbourList
 from ..evaluation.potential import JointPotential, Potential
 from ..provenance import config_hash, whole_file, write_json
+from ..signals import Interrupted, StopRequest
 from ..tables import write_table
 from ..units import FS_PER_PS, ns_per_day
 from .checkpoint import CheckpointFolder, ThermoRow, thermo_table
@@ -54,10 +53,6 @@ _OVERLAP_SKIN_A = 3.0
 
 #: Products that grow with a run; a checkpoint of a run that wrote others is not used.
 _GROWING = ("equilibration.lammpstrj", "trajectory.lammpstrj", "thermo.csv")
-
-
-class Interrupted(SystemExit):
-    """The run was told to stop, has left a checkpoint, and the process ends with status 128 + signal."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +119,8 @@ def run_simulations(
 
     The same input on the same machine gives the same trajectory to the last bit, also across an
     interruption that falls back on a regular checkpoint, and beside other runs as far as the joint
-    evaluation gives the same forces. A checkpoint written on SIGTERM or SIGINT lies between the regular
-    ones: forces are evaluated anew there, which changes the last bits.
+    evaluation gives the same forces. A checkpoint written on a signal to stop (`signals`) lies between the
+    regular ones: forces are evaluated anew there, which changes the last bits.
 
     Parameters
     ----------
@@ -147,7 +142,7 @@ def run_simulations(
     InputError
         See `BeadSystem.from_frame` and `Engine`.
     Interrupted
-        SIGTERM or SIGINT came; the checkpoints have been written.
+        A signal to stop came; the checkpoints have been written.
     """
     runs = [_Run(plan, topology, spec) for plan in plans]
     try:
@@ -180,7 +175,7 @@ def run_simulations(
 def _go_alone(interaction: Potential | MliapModel, run: _Run) -> None:
     if run.end is None:
         run.open(interaction)
-        with _signals(run.interrupt), _progress([run]) as bar:
+        with StopRequest(run.interrupt), _progress([run]) as bar:
             run.go(bar)
         run.close()
 
@@ -191,12 +186,11 @@ def _go_together(potential: JointPotential, runs: Sequence[_Run]) -> None:
     going = {number: run for number, run in enumerate(runs) if run.end is None}
     for number, run in going.items():
         run.open(lockstep.potentials[number])
-    received: list[int] = []
 
     def hand_on_signal() -> None:
         # Here every run waits for forces; at other times one of them is within LAMMPS.
-        for run in going.values() if received else ():
-            run.interrupt(received[0])
+        for run in going.values() if stop else ():
+            run.interrupt(stop.number)
 
     def go(run: _Run) -> None:
         try:
@@ -205,7 +199,7 @@ def _go_together(potential: JointPotential, runs: Sequence[_Run]) -> None:
             log.error("%s: failed at step %d: %r", run.name, run.step, error)
             raise
 
-    with _signals(received.append), _progress(runs) as bar:
+    with StopRequest() as stop, _progress(runs) as bar:
         failures = lockstep.run({number: partial(go, run) for number, run in going.items()}, hand_on_signal)
     # A fault tells more than that the others were told to stop.
     for error in sorted(failures.values(), key=lambda error: isinstance(error, Interrupted)):
@@ -217,24 +211,6 @@ def _digest(*arrays: np.ndarray) -> str:
     for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-
-@contextmanager
-def _signals(request: Callable[[int], object]) -> Iterator[None]:
-    """Turn SIGTERM and SIGINT into a request to stop (in the main thread; elsewhere Python allows none)."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        request(number)
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
@@ -328,8 +304,9 @@ class _Run:
         except Unstable as error:
             raise Unstable(f"minimisation: {error}") from None
         if self.signal:
-            log.error("%s: told to stop before the first step; the next start begins anew", self.name)
-            raise Interrupted(128 + self.signal)
+            message = "told to stop before the first step; the next start begins anew"
+            log.error("%s: %s", self.name, message)
+            raise Interrupted(self.signal, f"{self.name}: {message}")
         self._engine.start(self.plan.velocity_seed)
         self._engine.integrate()
         self._engine.setup()
@@ -391,9 +368,9 @@ class _Run:
 
     def _leave_on_signal(self) -> None:
         self._save()
-        name = signal.Signals(self.signal).name
-        log.error("%s: %s at step %d; checkpoint written, the next start goes on", self.name, name, self.step)
-        raise Interrupted(128 + self.signal)
+        message = f"{Signals(self.signal).name} at step {self.step}; checkpoint written, the next start goes on"
+        log.error("%s: %s", self.name, message)
+        raise Interrupted(self.signal, f"{self.name}: {message}")
 
     def _record(self) -> None:
         """One row of thermo.csv."""

@@ -1,0 +1,319 @@
+"""A process from which tests start jobs that they kill.
+
+It imports everything once. For each request, one line of JSON, it forks a child that goes on as the job's process
+and ends as Python does; it answers with the child's process number, then with its exit status.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import runpy
+import signal
+import subprocess
+import sys
+from fnmatch import fnmatch
+from pathlib import Path
+from types import SimpleNamespace
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+THREADS = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+TRAINING = {"max_epochs": 12, "stop_epochs": 12}
+EPOCHS = TRAINING["max_epochs"]
+SIMULATION = {
+    "temperature_K": 300.0,
+    "timestep_fs": 1.0,
+    "equilibration_ps": 0.1,
+    "production_ps": 0.5,
+    "frame_every_ps": 0.01,
+    "thermo_every_ps": 0.005,
+    "skin_A": 0.5,
+    "checkpoint_every_steps": 40,
+    "minimise": {"max_iterations": 20},
+    "limits": {"check_every_steps": 10},
+}
+STEPS = 600
+STRUCTURE = {
+    "rdf": {"r_max_A": 5.0, "bin_width_A": 0.1},
+    "adf": {"triplets": [["Cho", "Cl", "Cho"]], "r_max_A": [5.0], "bin_width_deg": 5.0},
+    "cdf": {"r_max_A": 9.0, "bin_width_A": 0.2, "resolved_every_ps": 0.1},
+}
+STABILITY = {
+    "cdf_shift_A": 0.5,
+    "rdf_shift_A": 0.3,
+    "energy_drift_kcal_mol_bead": 0.1,
+    "temperature_drift_K": 15.0,
+    "largest_cluster": 0.5,
+}
+
+
+class Jobs:
+    """The process, seen from the tests."""
+
+    def __enter__(self) -> Jobs:
+        # Scripts of the workflow find the package like this where it is not installed.
+        paths = [str(ROOT / "workflow/lib"), str(ROOT / "tests/unit"), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = {**os.environ, **THREADS, "PYTHONPATH": os.pathsep.join(paths)}
+        self.process = subprocess.Popen(
+            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.stdin.close()
+        self.process.wait(60)
+
+    def _answer(self) -> int:
+        line = self.process.stdout.readline()
+        assert line, "the process that starts jobs has died"
+        return int(line)
+
+    def start(self, job: str, folder: Path, inputs: Path, **fault: object) -> int:
+        """Process number of a new job that works in ``folder``; it prints to ``folder/output.txt``."""
+        folder.mkdir(parents=True, exist_ok=True)
+        request = {"job": job, "folder": str(folder), "inputs": str(inputs), "fault": fault}
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        return self._answer()
+
+    def wait(self) -> int:
+        """Exit status of the job, minus the number of the signal that killed it."""
+        return self._answer()
+
+    def run(self, job: str, folder: Path, inputs: Path, **fault: object) -> int:
+        """Exit status of a job that is left alone."""
+        self.start(job, folder, inputs, **fault)
+        return self.wait()
+
+
+def die() -> None:
+    """Be killed here and now."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def note(folder: Path, *words: object) -> None:
+    """Append a line to what outlives the process."""
+    descriptor = os.open(folder / "progress.txt", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(descriptor, (" ".join(map(str, words)) + "\n").encode())
+    os.close(descriptor)
+
+
+def prepare(kind: str | None = None, number: int = 1, moment: str = "half", name: str = "*") -> None:
+    """Have this process killed at the ``number``-th event of a kind.
+
+    Kinds: ``move`` of a file to a final ``name`` (pattern): ``before``, ``after``, or ``half``, when half of it has
+    been written under the temporary name; ``torch.save``, ``frame`` (of a LAMMPS dump), ``rows`` (of the thermo
+    table) in the middle of writing; ``beads``, behind a chunk appended to a bead file.
+    """
+    from cgdistill.beads import BeadWriter
+    from cgdistill.md import checkpoint
+    from cgdistill.md.lammps_engine import Engine
+
+    left = number
+
+    def due() -> bool:
+        nonlocal left
+        left -= 1
+        return left == 0
+
+    def replace(source, target, original=os.replace):
+        if not fnmatch(Path(target).name, name) or not due():
+            return original(source, target)
+        if moment == "half":
+            os.truncate(source, os.stat(source).st_size // 2)
+        elif moment == "after":
+            original(source, target)
+        return die()
+
+    def save(state, path, original):
+        buffer = io.BytesIO()
+        original(state, buffer)
+        written = buffer.getvalue()
+        if not due():
+            return Path(path).write_bytes(written)
+        Path(path).write_bytes(written[: len(written) // 2])
+        return die()
+
+    def write_frame(engine, path, original=Engine.write_frame):
+        before = path.stat().st_size if path.exists() else 0
+        original(engine, path)
+        if due():
+            os.truncate(path, (before + path.stat().st_size) // 2)
+            die()
+
+    def save_rows(folder, state, rows, original=checkpoint.CheckpointFolder._save):
+        if due():
+            with open(folder.folder / "thermo.jsonl", "a", encoding="utf-8") as stream:
+                stream.write(json.dumps(rows[-1])[:30])
+                stream.flush()
+                die()
+        original(folder, state, rows)
+
+    def append(writer, frames, original=BeadWriter.append):
+        original(writer, frames)
+        if due():
+            die()
+
+    if kind == "move":
+        os.replace = replace
+    elif kind == "torch.save":
+        import torch
+
+        original = torch.save
+        torch.save = lambda state, path: save(state, path, original)
+    elif kind == "frame":
+        Engine.write_frame = write_frame
+    elif kind == "rows":
+        checkpoint.CheckpointFolder._save = save_rows
+    elif kind == "beads":
+        BeadWriter.append = append
+
+
+def train(folder: Path, inputs: Path) -> None:
+    """Two models in a job."""
+    from dataclasses import asdict
+
+    from bead_cases import network_spec
+    from cgdistill.learning.training import Trainer
+    from cgdistill.learning.training_job import TrainingTask, run_trainings
+    from test_training import SPEC
+
+    begin, save = Trainer.batches, Trainer._save
+
+    def batches(trainer):
+        note(folder, trainer.name, trainer.epoch)
+        return begin(trainer)
+
+    def saved(trainer):
+        save(trainer)
+        note(folder, trainer.name, trainer.epoch, "saved")
+
+    Trainer.batches, Trainer._save = batches, saved
+    tasks = [
+        TrainingTask(folder / "out/teachers" / f"seed-{n}", n, None, folder / f"checkpoints/{n}.pt") for n in (1, 2)
+    ]
+    files = [inputs / name for name in ("beads.h5", "split.json", "prior.csv")]
+    run_trainings(tasks, *files, asdict(network_spec()), asdict(SPEC) | TRAINING, {"F": 1.0}, "cpu")
+
+
+def simulate(folder: Path, inputs: Path) -> None:
+    """Two runs in lockstep, of two networks."""
+    from bead_cases import make_model
+    from cgdistill.beads import BeadFile
+    from cgdistill.evaluation.network_potential import JointNetworkPotential
+    from cgdistill.md.simulation import RunPlan, _Run, run_simulations
+    from cgdistill.md.simulation_spec import SimulationSpec
+
+    following = _Run._next_stop
+
+    def next_stop(run, step):
+        note(folder, run.name.replace(" ", "/"), step)
+        return following(run, step)
+
+    _Run._next_stop = next_stop
+    spec = SimulationSpec.from_config(SIMULATION)
+    with BeadFile(inputs / "starts.h5") as beads:
+        topology, frames = beads.topology, beads.frames()
+    plans = [
+        RunPlan(
+            frames.positions_A[k],
+            frames.cells_A[k],
+            velocity_seed=30 + k,
+            out_dir=folder / "out" / f"T/seed-{k}/replica-1",
+            checkpoint_dir=folder / "checkpoints" / str(k),
+            identity={"variant": "T", "member": f"seed-{k}", "replica": 1, "start_frame": k},
+            provenance={"program": "cgdistill"},
+        )
+        for k in (1, 2)
+    ]
+    models = [[make_model(k)] for k in (1, 2)]
+    potential = JointNetworkPotential(models, topology.bead_types, spec.skin_A)
+    run_simulations(potential, plans, topology, spec)
+
+
+def map_atoms(folder: Path, inputs: Path) -> None:
+    """Mapping, with the calls of its script."""
+    from atom_cases import rules
+    from cgdistill.atoms import read_topology
+    from cgdistill.mapping import Mapper, map_trajectory
+    from cgdistill.provenance import whole_file
+
+    mapper = Mapper(rules(), read_topology(inputs / "atoms.gro", inputs / "atoms.top"))
+    with whole_file(folder / "out/beads.h5") as partial:
+        note(folder, "mapping")
+        map_trajectory(partial, mapper, [inputs / "atoms.trr"], {"inputs": {}}, chunk=8)
+
+
+def structure(folder: Path, inputs: Path) -> None:
+    """Structure of the reference and of the runs in ``inputs/runs``, by the scripts of the workflow."""
+    names = ("curves", "blocks", "resolved", "series")
+    params = {"structure": STRUCTURE, "blocks": 4, "stability": STABILITY}
+    params["folders"] = sorted(str(path.parent) for path in inputs.glob("runs/**/run.json"))
+    reference, runs = ({name: str(folder / "out" / f"{kind}-{name}.parquet") for name in names} for kind in "ar")
+    runs["runs"] = str(folder / "out/runs.csv")
+    steps = {
+        "compute_reference": (Files(beads=str(inputs / "starts.h5")), reference),
+        "compute_structure": (
+            Files(beads=str(inputs / "starts.h5"), reference=reference["series"], runs=params["folders"][:0]),
+            runs,
+        ),
+    }
+    for script, (source, output) in steps.items():
+        note(folder, script)
+        snakemake = SimpleNamespace(
+            input=source, output=SimpleNamespace(**output), params=SimpleNamespace(**params), threads=1, log=[None]
+        )
+        runpy.run_path(str(ROOT / f"workflow/scripts/{script}.py"), {"snakemake": snakemake})
+
+
+class Files(dict):
+    """Stands for Snakemake's named inputs."""
+
+    __getattr__ = dict.__getitem__
+
+
+def serve() -> dict | None:
+    """Answer requests; in a child: its request."""
+    for line in sys.stdin:
+        request = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            return request
+        print(child, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    return None
+
+
+def main() -> None:
+    """The process itself, and each of its children."""
+    import bead_cases  # noqa: F401
+    import cgdistill.evaluation.network_potential
+    import cgdistill.learning.training_job
+    import cgdistill.mapping
+    import cgdistill.md.simulation
+    import cgdistill.runs  # noqa: F401
+    import numba
+    import torch
+    from cgdistill.console import job
+
+    torch.set_num_threads(1)
+    # Loads most of numba; starts no threads, which a child would lack.
+    numba.njit(lambda x: x + 1)(1)
+    request = serve()
+    if request is None:
+        return
+    folder = Path(request["folder"])
+    output = os.open(folder / "output.txt", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    for stream in (1, 2):
+        os.dup2(output, stream)
+    prepare(**request["fault"])
+    with job(None, 1):
+        {"train": train, "simulate": simulate, "map": map_atoms, "structure": structure}[request["job"]](
+            folder, Path(request["inputs"])
+        )
+
+
+if __name__ == "__main__":
+    main()
