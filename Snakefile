@@ -1,5 +1,5 @@
-# Entry point at the root; the workflow itself is workflow/Snakefile.
-include: "workflow/Snakefile"
+# Entry point at the root: workflow/Snakefile, or workflow/sweep.smk where a sweep is named (--config sweep=TABLE).
+include: "workflow/sweep.smk" if "sweep" in config else "workflow/Snakefile"
 
 
 # An include resets the default target.

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -133,32 +134,73 @@ def test_other_jobs_rerun_no_simulation(finished, root):
     assert planned(root, finished, config) == set()
 
 
-@pytest.mark.parametrize("change", ["student", "bins", "confidence"])
-def test_a_change_reruns_what_follows_from_it(finished, root, change):
-    """A new student trains that student, other bins train nothing; neither maps the trajectory again.
+#: Rules that draw or write from tables.
+LAST = {"collect_tables", "compare_models", "estimate_ceiling", "measure_spread", "write_report", "default", "total"}
+LAST |= {f"plot_{name}" for name in ("structure", "models", "stability", "networks", "boxes")}
+ANALYSIS = LAST | {"compute_reference", "compute_structure", "compute_tae"}
 
-    Another confidence reads no trajectory.
-    """
+
+def jobs_of(variant):
+    """Rules that train, export and simulate a student."""
+    return {f"{kind}_{variant}" for kind in ("train_student", "export_model", "simulate")}
+
+
+@pytest.mark.parametrize(
+    ("change", "needed", "allowed"),
+    [
+        # What has to run, and what may besides.
+        ("confidence", {"compute_tae", "write_report"}, LAST | {"compute_tae"}),
+        ("label", {"plot_structure", "write_report"}, LAST | {"compute_tae", "export_model_S2-aa-kd-bead"}),
+        ("bins", {"compute_reference", "compute_structure"}, ANALYSIS),
+        ("new student", jobs_of("S2-new") | {"compute_structure"}, ANALYSIS),
+        ("weight", jobs_of("S2-aa-kd-bead") | {"compute_structure"}, ANALYSIS),
+    ],
+)
+def test_a_change_reruns_what_follows_from_it(finished, root, change, needed, allowed):
+    """A weight trains its one variant anew; labels, statistics and bins train nothing; none maps the trajectory."""
     config = yaml.safe_load((root / "tests/configs/end-to-end.yaml").read_text(encoding="utf-8"))
-    if change == "student":
+    rows = (root / "tests/configs/two-students.tsv").read_text(encoding="utf-8")
+    changed = {
+        "new student": rows + "S2-new\tS2new\tensemble\t1\t1\t0\t0\n",
+        "weight": rows.replace("ensemble\t2\t1\t5\t5", "ensemble\t2\t1\t5\t4"),
+        "label": rows.replace("S2Ffε", "renamed"),
+    }
+    if change in changed:
+        assert changed[change] != rows
         table = finished / "students.tsv"
-        rows = (root / "tests/configs/two-students.tsv").read_text(encoding="utf-8")
-        table.write_text(rows + "S2-new\tS2new\tensemble\t1\t1\t0\t0\n", encoding="utf-8")
+        table.write_text(changed[change], encoding="utf-8")
         config["students"]["table"] = str(table)
     elif change == "bins":
         config["structure"]["adf"]["bin_width_deg"] = 20.0
     else:
         config["statistics"]["confidence"] = 0.9
-    rules = planned(root, finished, config)
-    assert "write_report" in rules
-    assert not {"map_trajectory", "fit_prior"} & rules
-    assert ("compute_structure" in rules) == (change != "confidence")
-    assert {rule for rule in rules if rule.startswith("train")} == (
-        {"train_student_S2-new_1"} if change == "student" else set()
-    )
-    assert {rule for rule in rules if rule.startswith("simulate")} == (
-        {"simulate_S2-new_1"} if change == "student" else set()
-    )
+    rules = {re.sub(r"_\d+$", "", rule) for rule in planned(root, finished, config)}
+    assert needed <= rules, needed - rules
+    assert rules <= needed | allowed, rules - needed - allowed
+
+
+def test_another_mapping_redoes_all(finished, root):
+    """The same beads from a file with another name of its contents: every rule but none of the all-atom ones."""
+    config = yaml.safe_load((root / "tests/configs/end-to-end.yaml").read_text(encoding="utf-8"))
+    mapping = finished / "mapping.yaml"
+    text = (root / config["mapping"]["file"]).read_text(encoding="utf-8")
+    mapping.write_text(text + "# changed\n", encoding="utf-8")
+    config["mapping"]["file"] = str(mapping)
+    rules = {re.sub(r"_\d+$", "", rule) for rule in planned(root, finished, config)}
+    for kind in ("train_teacher", "predict_teacher", "train_student", "export_model", "simulate"):
+        assert any(rule.startswith(kind) for rule in rules), kind
+    assert ANALYSIS | {"map_trajectory", "split_frames", "fit_prior", "average_ensemble"} <= rules
+
+
+def test_another_look_of_the_figures_draws_them(finished, root, tmp_path):
+    """A change in the drawing code: figures and report, no model, no simulation, no analysis."""
+    shutil.copytree(root / "workflow", tmp_path / "workflow", ignore=shutil.ignore_patterns("__pycache__", "*.nb?"))
+    style = tmp_path / "workflow/lib/cgdistill/figures/style.py"
+    style.write_text(style.read_text(encoding="utf-8") + "\nANOTHER = 1\n", encoding="utf-8")
+    shutil.copy(root / "Snakefile", tmp_path)
+    config = yaml.safe_load((root / "tests/configs/end-to-end.yaml").read_text(encoding="utf-8"))
+    plots = {f"plot_{name}" for name in ("structure", "models", "stability", "networks", "boxes")}
+    assert planned(tmp_path, finished, config) == plots | {"write_report", "default", "total"}
 
 
 def test_summary_command(finished, capsys):

@@ -232,6 +232,17 @@ def _picture(path: Path) -> None:
     image.save(path)
 
 
+def fabricate_tables(
+    folder: Path, config: dict[str, Any], variants: tuple[Made, ...] = VARIANTS, seed: int = 3
+) -> dict[str, Path]:
+    """Write the tables of a made-up run into ``folder``: paths by name."""
+    rng, paths = np.random.default_rng(seed), {}
+    for name, table in (_errors(config, variants, rng) | _runs(variants) | _networks(variants, rng)).items():
+        paths[name] = folder / f"{name}.csv"
+        write_table(paths[name], table, STAMP | {"versions": {"lammps": ["20250722"]}})
+    return paths
+
+
 def fabricate_report(folder: Path, config: dict[str, Any] | None = None, big: bool = False) -> ReportData:
     """Write a made-up run under ``folder`` and gather it as the workflow does.
 
@@ -239,12 +250,8 @@ def fabricate_report(folder: Path, config: dict[str, Any] | None = None, big: bo
     ----------
     big: with all figures of the catalogue, else with a few.
     """
-    rng = np.random.default_rng(3)
     config = config or read_config()
-    tables: dict[str, str | Path] = {}
-    for name, table in (_errors(config, VARIANTS, rng) | _runs(VARIANTS) | _networks(VARIANTS, rng)).items():
-        tables[name] = folder / "tables" / f"{name}.csv"
-        write_table(tables[name], table, STAMP | {"versions": {"lammps": ["20250722"]}})
+    tables: dict[str, str | Path] = dict(fabricate_tables(folder / "tables", config))
     students = ["name\tlabel\tteacher\tw_F\tw_f\tw_E\tw_e"]
     students += [f"{v.name}\t{v.label}\t{v.kind}\t2\t1\t0\t5" for v in VARIANTS if v.kind in ("single", "ensemble")]
     tables["students"] = folder / "students.tsv"

@@ -12,7 +12,7 @@ if not WORKFLOW.is_dir():
 # Jobs started by `script:` inherit this path; the package need not be installed for them.
 sys.path.insert(0, str(WORKFLOW / "lib"))
 
-from cgdistill.config import check_config, read_students, read_yaml, sorted_keys, student_rows, validate
+from cgdistill.config import check_config, read_students, read_yaml, sorted_keys, table_rows, validate
 from cgdistill.errors import InputError
 from cgdistill.figures.catalogue import box_variants, catalogue, drawn_by
 from cgdistill.mapping_rules import MappingRules
@@ -27,7 +27,12 @@ def schema(name):
     return read_yaml(WORKFLOW / "schemas" / f"{name}.schema.yaml")
 
 
+# What another cell of a sweep makes for this run too (cgdistill.sweep.shared_products); no key of users.
+SHARED = config.pop("shared", {})
 try:
+    # Snakemake takes the last of two equal keys. The files of a workflow that imports this one are its own.
+    for file in workflow.configfiles if workflow.modifier.parent_modifier is None else []:
+        read_yaml(file)
     validate(config, schema("config"), "config")
     students = read_students(config["students"]["table"], schema("students"))
     mapping = read_yaml(config["mapping"]["file"])
@@ -43,14 +48,15 @@ def asked_for(threads, mem_mb, runtime_min, gpu):
 
     A GPU is `gpu`, or `gres` where a profile's default resources say its name in Slurm's --gres: `gpu_gres`.
     """
-    name = (workflow.resource_settings.default_resources or {}).get("gpu_gres")
+    # Of a resource that is not there, Snakemake's default resources give one without a value.
+    name = getattr((workflow.resource_settings.default_resources or {}).get("gpu_gres"), "raw", None)
     as_gres = name is not None and gpu > 0
     return {
         "threads": threads,
         "mem_mb": lambda wildcards, attempt: mem_mb * attempt,
         "runtime_min": lambda wildcards, attempt: runtime_min * attempt,
         "gpu": 0 if as_gres else gpu,
-        "gres": f"{name.raw}:{gpu}" if as_gres else None,
+        "gres": f"{name}:{gpu}" if as_gres else None,
     }
 
 
@@ -60,15 +66,30 @@ RUN = config["run"]
 _place = workflow.modifier.path_modifier.replace_prefix
 RESULTS, LOGS, BENCH = (_place(f"{top}/{RUN}") for top in ("results", "logs", "benchmarks"))
 workflow.modifier.path_modifier = PathModifier(None, None, workflow)
+
+
+def maker(product):
+    """Results of the run that makes a product that cells of a sweep share."""
+    return _place(f"results/{SHARED[product]}") if product in SHARED else RESULTS
+
+
+BEADS = f"{maker('beads')}/mapped/beads.h5"
+SPLIT = f"{maker('split')}/mapped/split.json"
+PRIOR = f"{maker('prior')}/prior/prior.csv"
 #: Restarts and training checkpoints; Snakemake never deletes them.
 CHECKPOINTS = f"{RESULTS}/checkpoints"
 SEEDS = config["teachers"]["seeds"]
+#: Folders of the teachers by name.
+TEACHERS = {
+    name: f"{_place('results/' + SHARED.get('teachers', {}).get(name, RUN))}/teachers/{name}"
+    for name in names_of_teachers(SEEDS)
+}
 _VARIANTS = {variant.name: variant for variant in all_variants(len(SEEDS), students)}
 VARIANTS = list(_VARIANTS)
 LABELS = {name: variant.label for name, variant in _VARIANTS.items()}
 KINDS = {name: variant.kind for name, variant in _VARIANTS.items()}
 JOBS = {kind: asked_for(**job) for kind, job in config["resources"].items()}
-STUDENT_ROWS = student_rows(config["students"]["table"])[1]
+STUDENT_ROWS = table_rows(config["students"]["table"])[1]
 _RADII = config["structure"]["adf"]["r_max_A"] if config["structure"]["adf"]["triplets"] else []
 #: What figures and page call the models.
 MODELS = {"names": VARIANTS, "labels": LABELS, "kinds": KINDS}
@@ -156,15 +177,15 @@ def networks_of(variant, member):
     """Folders of the trained networks that a model is made of."""
     kind = KINDS[variant]
     if kind == "teacher":
-        return [f"{RESULTS}/teachers/{member}"]
+        return [TEACHERS[member]]
     if kind == "teacher_ensemble":
-        return [f"{RESULTS}/teachers/{name}" for name in teacher_names()]
+        return list(TEACHERS.values())
     return [f"{RESULTS}/students/{variant}/{member}"]
 
 
 def teacher_predictions(member):
     """Predictions that a student learns from."""
-    return f"{RESULTS}/teachers/{'mean.h5' if member == ENSEMBLE else f'{member}/predictions.h5'}"
+    return f"{RESULTS}/teachers/mean.h5" if member == ENSEMBLE else f"{TEACHERS[member]}/predictions.h5"
 
 
 def table(stem, label):
@@ -186,5 +207,5 @@ def figures(job):
 
 
 def final_products():
-    """What the workflow is for: report, tables and figures, and an exported folder of every model."""
-    return [f"{RESULTS}/report.html", *CARDS]
+    """What the workflow is for: report, tables and figures, an exported folder of every model, and the manifest of all."""
+    return [f"{RESULTS}/report.html", *CARDS, f"{RESULTS}/manifest.json"]

@@ -88,17 +88,17 @@ rule plot_stability:
 
 rule plot_networks:
     input:
-        teachers=expand(f"{RESULTS}/teachers/{{teacher}}/history.csv", teacher=teacher_names()),
+        teachers=[f"{folder}/history.csv" for folder in TEACHERS.values()],
         students=[f"{folder}/history.csv" for folder in STUDENT_FOLDERS],
         training=rules.collect_tables.output.training,
         ceiling=rules.estimate_ceiling.output.ceiling,
         spread=rules.measure_spread.output.spread,
-        beads=rules.map_trajectory.output.beads,
-        split=rules.split_frames.output.split,
-        teacher=f"{RESULTS}/teachers/{teacher_names()[0]}/predictions.h5",
+        beads=BEADS,
+        split=SPLIT,
+        teacher=f"{TEACHERS[teacher_names()[0]]}/predictions.h5",
         mean=rules.average_ensemble.output.mean,
         predictions=expand(f"{RESULTS}/students/{{student}}/{ENSEMBLE}/test_predictions.h5", student=ENSEMBLE_STUDENTS),
-        prior=rules.fit_prior.output.prior,
+        prior=PRIOR,
         reference=rules.compute_reference.output.curves,
     output:
         figures("networks"),
@@ -126,7 +126,7 @@ if config["pictures"]:
 
     rule plot_boxes:
         input:
-            beads=rules.map_trajectory.output.beads,
+            beads=BEADS,
             reference=rules.compute_reference.output.curves,
             trajectories=[
                 f"{RESULTS}/simulations/{runs_of(variant)[0]}/{phase}.lammpstrj"

@@ -3,9 +3,9 @@ if config["aa"]["source"] == "files":
     AA_FILES = config["aa"]["files"]
 else:
     AA_FILES = {
-        "topology": f"{RESULTS}/aa/production.gro",
-        "masses": f"{RESULTS}/aa/system.top",
-        "trajectory": [f"{RESULTS}/aa/production.trr"],
+        "topology": f"{maker('aa')}/aa/production.gro",
+        "masses": f"{maker('aa')}/aa/system.top",
+        "trajectory": [f"{maker('aa')}/aa/production.trr"],
         "units": None,
     }
 
@@ -30,7 +30,14 @@ rule map_trajectory:
         runtime=JOBS["light"]["runtime_min"],
     params:
         units=AA_FILES["units"],
-        frames={key: config["mapping"][key] for key in ("start_ps", "stride", "max_frames")},
+        frames={key: config["mapping"][key] for key in ("start_ps", "stride", "max_frames", "check_forces")},
+        reach_A=not_compared(
+            max(
+                config["network"]["cutoff_A"],
+                config["structure"]["rdf"]["r_max_A"],
+                *(config["structure"]["adf"]["r_max_A"] if config["structure"]["adf"]["triplets"] else ()),
+            )
+        ),
         code=source_digest("mapping"),
     message:
         "Map atoms to beads"
@@ -40,7 +47,7 @@ rule map_trajectory:
 
 rule split_frames:
     input:
-        beads=rules.map_trajectory.output.beads,
+        beads=BEADS,
     output:
         split=f"{RESULTS}/mapped/split.json",
     log:
@@ -62,8 +69,8 @@ rule split_frames:
 
 rule fit_prior:
     input:
-        beads=rules.map_trajectory.output.beads,
-        split=rules.split_frames.output.split,
+        beads=BEADS,
+        split=SPLIT,
     output:
         prior=f"{RESULTS}/prior/prior.csv",
     log:

@@ -19,8 +19,8 @@ rule write_report:
         spread=rules.measure_spread.output.spread,
         check=rules.average_ensemble.output.check,
         students=config["students"]["table"],
-        beads=rules.map_trajectory.output.beads,
-        split=rules.split_frames.output.split,
+        beads=BEADS,
+        split=SPLIT,
         cards=CARDS,
         captions=sorted(map(str, (WORKFLOW / "report").glob("*.rst"))),
     output:

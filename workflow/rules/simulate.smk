@@ -13,8 +13,8 @@ for variant, number, runs in simulation_jobs():
                 if SIMULATION["coupling"] == "mliap"
                 else []
             ),
-            beads=rules.map_trajectory.output.beads,
-            split=rules.split_frames.output.split,
+            beads=BEADS,
+            split=SPLIT,
         output:
             equilibrations=expand(f"{RESULTS}/simulations/{{run}}/equilibration.lammpstrj", run=runs),
             trajectories=expand(f"{RESULTS}/simulations/{{run}}/trajectory.lammpstrj", run=runs),

@@ -1,7 +1,7 @@
 # Structure of the reference and of every run, and the total absolute error between them.
 rule compute_reference:
     input:
-        beads=rules.map_trajectory.output.beads,
+        beads=BEADS,
     output:
         **{name: f"{RESULTS}/structure/{file}.parquet" for name, file in REFERENCE_FILES.items()},
     log:
@@ -26,7 +26,7 @@ rule compute_reference:
 
 rule compute_structure:
     input:
-        beads=rules.map_trajectory.output.beads,
+        beads=BEADS,
         reference=rules.compute_reference.output.series,
         runs=lambda wildcards: expand(
             f"{RESULTS}/simulations/{{run}}/{{file}}",

@@ -7,9 +7,9 @@ for student in students:
             name:
                 f"train_student_{student.name}_{number}"
             input:
-                beads=rules.map_trajectory.output.beads,
-                split=rules.split_frames.output.split,
-                prior=rules.fit_prior.output.prior,
+                beads=BEADS,
+                split=SPLIT,
+                prior=PRIOR,
                 predictions=[teacher_predictions(member) for member in names],
             output:
                 expand(f"{RESULTS}/students/{student.name}/{{member}}/{{file}}", member=names, file=NETWORK_FILES),
@@ -40,6 +40,9 @@ for student in students:
                 "../scripts/train.py"
 
 
+#: For LAMMPS's pair style cgdistill, which evaluates networks of one interaction layer (md.plugin_model.plugin_reaches).
+PLUGIN_FILES = ["model.cgdistill", "in.plugin.lammps"] if config["network"]["n_interaction_layers"] == 1 else []
+
 for variant in VARIANTS:
 
     rule:
@@ -52,15 +55,15 @@ for variant in VARIANTS:
                 for folder in networks_of(variant, member)
                 for file in ("weights.safetensors", "network.json", "metrics.csv")
             ],
-            beads=rules.map_trajectory.output.beads,
-            split=rules.split_frames.output.split,
+            beads=BEADS,
+            split=SPLIT,
         output:
             cards=expand(f"{RESULTS}/models/{variant}/{{member}}/card.json", member=members(variant)),
             networks=[directory(f"{RESULTS}/models/{variant}/{member}/networks") for member in members(variant)],
             files=expand(
                 f"{RESULTS}/models/{variant}/{{member}}/{{file}}",
                 member=members(variant),
-                file=["mliap.pt", "in.lammps", "start.data", "README.md"],
+                file=["mliap.pt", "in.lammps", "start.data", "README.md", *PLUGIN_FILES],
             ),
         log:
             f"{LOGS}/models/{variant}/export_model.log",
@@ -71,7 +74,8 @@ for variant in VARIANTS:
             runtime=JOBS["light"]["runtime_min"],
         params:
             variant=variant,
-            label=LABELS[variant],
+            # Simulations follow the card: another label is no other model.
+            label=not_compared(LABELS[variant]),
             folders=[networks_of(variant, member) for member in members(variant)],
             simulation=SIMULATION,
             velocity_seeds=[derive(config["seed"], "export", variant, member) for member in members(variant)],

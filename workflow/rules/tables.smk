@@ -13,7 +13,7 @@ rule collect_tables:
         reference=rules.compute_reference.output.curves,
         curves=expand(f"{RESULTS}/structure/{{variant}}/curves.parquet", variant=VARIANTS),
         records=RECORDS,
-        teachers=expand(f"{RESULTS}/teachers/{{teacher}}/metrics.csv", teacher=teacher_names()),
+        teachers=[f"{folder}/metrics.csv" for folder in TEACHERS.values()],
         students=[f"{folder}/metrics.csv" for folder in STUDENT_FOLDERS],
     output:
         tae=table("tae", "TAE of every run"),
@@ -70,10 +70,10 @@ rule compare_models:
 
 rule estimate_ceiling:
     input:
-        beads=rules.map_trajectory.output.beads,
-        split=rules.split_frames.output.split,
-        predictions=expand(f"{RESULTS}/teachers/{{teacher}}/predictions.h5", teacher=teacher_names()),
-        networks=expand(f"{RESULTS}/teachers/{{teacher}}/network.json", teacher=teacher_names()),
+        beads=BEADS,
+        split=SPLIT,
+        predictions=[f"{folder}/predictions.h5" for folder in TEACHERS.values()],
+        networks=[f"{folder}/network.json" for folder in TEACHERS.values()],
         training=rules.collect_tables.output.training,
     output:
         ceiling=table("ceiling", "noise ceiling of the labels"),
@@ -98,10 +98,10 @@ rule estimate_ceiling:
 
 rule measure_spread:
     input:
-        beads=rules.map_trajectory.output.beads,
-        split=rules.split_frames.output.split,
-        predictions=expand(f"{RESULTS}/teachers/{{teacher}}/predictions.h5", teacher=teacher_names()),
-        networks=expand(f"{RESULTS}/teachers/{{teacher}}/weights.safetensors", teacher=teacher_names()),
+        beads=BEADS,
+        split=SPLIT,
+        predictions=[f"{folder}/predictions.h5" for folder in TEACHERS.values()],
+        networks=[f"{folder}/weights.safetensors" for folder in TEACHERS.values()],
         trajectories=[f"{RESULTS}/simulations/{runs_of(variant)[0]}/trajectory.lammpstrj" for variant in VARIANTS],
     output:
         spread=table("spread", "disagreement of the teachers"),

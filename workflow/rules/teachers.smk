@@ -4,15 +4,18 @@ TRAINING = {key: value for key, value in config["training"].items() if key != "m
 TRAINED_TOGETHER = config["training"]["models_per_job"]
 
 
-for number, names in enumerate(chunks(teacher_names(), TRAINED_TOGETHER), start=1):
+OWN_TEACHERS = [name for name in TEACHERS if name not in SHARED.get("teachers", {})]
+
+
+for number, names in enumerate(chunks(OWN_TEACHERS, TRAINED_TOGETHER), start=1):
 
     rule:
         name:
             f"train_teacher_{number}"
         input:
-            beads=rules.map_trajectory.output.beads,
-            split=rules.split_frames.output.split,
-            prior=rules.fit_prior.output.prior,
+            beads=BEADS,
+            split=SPLIT,
+            prior=PRIOR,
         output:
             expand(f"{RESULTS}/teachers/{{teacher}}/{{file}}", teacher=names, file=NETWORK_FILES),
         log:
@@ -45,8 +48,8 @@ for number, names in enumerate(chunks(teacher_names(), TRAINED_TOGETHER), start=
         name:
             f"predict_teacher_{number}"
         input:
-            beads=rules.map_trajectory.output.beads,
-            split=rules.split_frames.output.split,
+            beads=BEADS,
+            split=SPLIT,
             networks=expand(f"{RESULTS}/teachers/{{teacher}}/{{file}}", teacher=names, file=NETWORK_FILES[:2]),
         output:
             expand(
@@ -80,8 +83,8 @@ for number, names in enumerate(chunks(teacher_names(), TRAINED_TOGETHER), start=
 
 rule average_ensemble:
     input:
-        predictions=expand(f"{RESULTS}/teachers/{{teacher}}/predictions.h5", teacher=teacher_names()),
-        checks=expand(f"{RESULTS}/teachers/{{teacher}}/gradient_check.csv", teacher=teacher_names()),
+        predictions=[f"{folder}/predictions.h5" for folder in TEACHERS.values()],
+        checks=[f"{folder}/gradient_check.csv" for folder in TEACHERS.values()],
     output:
         mean=f"{RESULTS}/teachers/mean.h5",
         check=f"{RESULTS}/teachers/gradient_check.csv",

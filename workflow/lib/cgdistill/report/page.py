@@ -6,6 +6,8 @@ that nothing inside them can run.
 
 from __future__ import annotations
 
+import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,21 @@ SECTIONS = {
 }  # fmt: skip
 
 
+def template(name: str) -> jinja2.Template:
+    """A template of the pages; what it is given is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"setting": setting, "number": number, "shell": shlex.quote, "quoted": _quoted}
+    return environment.get_template(name)
+
+
+def _quoted(text: str) -> str:
+    """Text as Python writes it in double quotes."""
+    return json.dumps(text, ensure_ascii=False)
+
+
 def write_report(path: str | Path, data: ReportData) -> None:
     """Write the page, whole or not at all."""
     with whole_file(path) as partial:
@@ -49,14 +66,9 @@ def write_report(path: str | Path, data: ReportData) -> None:
 
 def render(data: ReportData) -> str:
     """The page as text."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters |= {"setting": setting, "number": number}
     models, comparisons = data.palette.models, data.tables.get("comparisons")
     figures = {name: [figure for figure in data.figures if figure.section == name] for name in SECTIONS}
-    return environment.get_template("report.html.j2").render(
+    return template("report.html.j2").render(
         data=data,
         sections=[(name, title) for name, title in SECTIONS.items() if name != "pictures" or figures[name]],
         unstable=bool((data.runs["stability"] != "stable").any()),

@@ -1,0 +1,59 @@
+# A sweep: every row of a table is a run of its own, with some values of the config replaced (docs/sweeps.md).
+# snakemake --cores 2 --configfile base.yaml --config sweep=config/sweeps/network.tsv
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+min_version("9.19")
+
+if not workflow.config_settings.configfiles:
+
+    configfile: "config/config.yaml"
+
+
+WORKFLOW = Path(str(workflow.current_basedir)).resolve()
+sys.path.insert(0, str(WORKFLOW / "lib"))
+
+from cgdistill.config import read_yaml, sorted_keys, validate
+from cgdistill.errors import InputError
+from cgdistill.provenance import sha256_of, source_digest
+from cgdistill.sweep import read_sweep, shared_products, study_name
+
+SWEEP = config["sweep"]
+BASE = {key: value for key, value in config.items() if key != "sweep"}
+try:
+    _schema = read_yaml(WORKFLOW / "schemas" / "config.schema.yaml")
+    # The base first: a cell's faults are those of its row.
+    validate(BASE, _schema, "config")
+    CELLS = read_sweep(SWEEP, BASE)
+    for cell in CELLS:
+        validate(cell.config, _schema, f"{SWEEP}, {cell.name}")
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+STUDY = f"results/{study_name(SWEEP, BASE)}"
+
+for cell, shared in zip(CELLS, shared_products([cell.config for cell in CELLS])):
+    cell_name = f"cell_{cell.name}"
+    cell_name_ = f"{cell_name}_"
+
+    module:
+        name: cell_name
+        snakefile:
+            "Snakefile"
+        config:
+            cell.config | {"shared": shared}
+
+    use rule * from cell_name as cell_name_*
+
+
+include: "rules/container.smk"
+include: "rules/study.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.compare_cells.output.page,
+        [f"{STUDY}/{cell.name}/manifest.json" for cell in CELLS],
