@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 CONFIG ?= config/config.yaml
 THREADS ?= 2
 ONLY ?=
-RUN = $(shell sed -n 's/^run: *\([^ #]*\).*/\1/p' $(CONFIG))
+# The name as the schema wants it, and nothing else: it stands in commands of the shell.
+RUN = $(shell sed -nE "s|^run: *['\"]?([A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?)['\"]? *(\#.*)?$$|\1|p" $(CONFIG))
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo test test-slurm bench lint format report aa-tools clean distclean
@@ -38,7 +39,7 @@ demo: env ## the whole workflow on CONFIG (the demo by default), then the summar
 test: env ## unit tests, dry runs, one small end-to-end run
 	$(BIN)/python -m pytest -n $(CORES) --dist loadfile
 
-test-slurm: ## the Slurm profile on a real Slurm of one node (four minutes; installs nothing, says what is missing)
+test-slurm: ## the Slurm profile on a real Slurm of one node (two to three minutes; installs nothing, says what is missing)
 	@$(BIN)/python -c 'import snakemake_executor_plugin_slurm' 2>/dev/null \
 	  || { echo "Snakemake's executor for Slurm is missing in $(VENV): make env"; exit 1; }
 	@$(BIN)/python tests/slurm/cluster.py
@@ -60,6 +61,7 @@ format: env ## format Python and Snakemake files
 	$(BIN)/snakefmt Snakefile workflow
 
 report: env ## snakemake's own report of CONFIG: results/<run>/snakemake-report.html
+	@test -n "$(RUN)" || { echo "no run named in $(CONFIG)"; exit 1; }
 	$(BIN)/snakemake --configfile $(CONFIG) --report results/$(RUN)/snakemake-report.html
 
 aa-tools: ## say which packages make all-atom data (needed only for aa.source gromacs or openmm)

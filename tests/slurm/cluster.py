@@ -26,6 +26,10 @@ PROGRAMS = {
 #: Debian installs daemons where the PATH of users other than root does not look.
 SEARCH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 
+#: What stands for GPUs: files of devices that every machine has.
+GPUS = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random")
+
+#: Far more of all than the machine has, so that jobs of tests side by side do not wait for each other.
 CONFIG = """\
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
@@ -51,17 +55,18 @@ SlurmdParameters=config_overrides
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 SchedulerParameters=bf_interval=5
-MinJobAge=300
-KillWait=5
+MinJobAge=3600
+KillWait=30
 JobCompType=jobcomp/filetxt
 JobCompLoc={folder}/jobcomp.log
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 MailProg=/bin/true
 GresTypes=gpu
-NodeName={host} NodeAddr=127.0.0.1 CPUs=8 RealMemory=16000 Gres=gpu:1 State=UNKNOWN
+NodeName={host} NodeAddr=127.0.0.1 CPUs=32 RealMemory=64000 Gres=gpu:{n_gpus} State=UNKNOWN
 PartitionName=cpu Nodes=ALL Default=YES MaxTime=60 State=UP
 PartitionName=gpu Nodes=ALL Default=NO MaxTime=60 State=UP
+PartitionName=narrow Nodes=ALL Default=NO MaxTime=60 MaxCPUsPerNode=8 State=UP
 """
 
 
@@ -88,7 +93,9 @@ def executable(path: Path, text: str) -> None:
 
 
 class Cluster:
-    """One node with 8 CPUs, 16,000 MB and a GPU that is only a device file; partitions `cpu` (default) and `gpu`.
+    """One node that says it has 32 CPUs, 64,000 MB, and GPUs that are only device files.
+
+    Partitions: `cpu` (default), `gpu`, and `narrow` with 8 CPUs.
 
     Parameters
     ----------
@@ -102,9 +109,10 @@ class Cluster:
         for each in ("bin", "state", "spool"):
             (folder / each).mkdir()
         host = socket.gethostname().split(".")[0]
-        text = CONFIG.format(host=host, user=getpass.getuser(), folder=folder, ports=free_ports(2))
+        text = CONFIG.format(host=host, user=getpass.getuser(), folder=folder, ports=free_ports(2), n_gpus=len(GPUS))
         (folder / "slurm.conf").write_text(text, encoding="utf-8")
-        (folder / "gres.conf").write_text("Name=gpu File=/dev/null\n", encoding="utf-8")
+        gpus = "".join(f"Name=gpu File={device}\n" for device in GPUS)
+        (folder / "gres.conf").write_text(gpus, encoding="utf-8")
         (folder / "plugstack.conf").write_text("", encoding="utf-8")
         key = folder / "munge.key"
         key.write_bytes(secrets.token_bytes(128))
@@ -174,9 +182,12 @@ class Cluster:
                         break
                     time.sleep(0.1)
 
-    def cancel(self) -> None:
-        """Cancel all jobs."""
-        self.run("scancel", "-u", getpass.getuser(), check=False)
+    def cancel(self, folder: Path | None = None) -> None:
+        """Cancel all jobs, or those of a folder."""
+        if folder is None:
+            self.run("scancel", "-u", getpass.getuser(), check=False)
+        elif numbers := [job["JobId"] for job in self.jobs() if job["WorkDir"] == str(folder)]:
+            self.run("scancel", *numbers, check=False)
 
     def jobs(self) -> list[dict[str, str]]:
         """What slurmctld knows of every job, in the order of submission; the rule is in `Comment`."""

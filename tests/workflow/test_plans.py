@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -279,3 +280,61 @@ def test_committed_configs_are_whole(root, tmp_path):
         validate(config, schema, path)
         runs.append(config["run"])
     assert len(set(runs)) == len(runs)
+
+
+#: The workflow, and what each of its rules asks for in its first and second attempt, as Snakemake works it out.
+ASKING = """
+include: "{root}/Snakefile"
+
+import json, sys
+
+for rule in list(workflow.rules):
+    attempts = [dict(rule.expand_resources({{}}, [], attempt).items()) for attempt in (1, 2)]
+    told = [{{key: asked.get(key) for key in ("mem_mb", "runtime", "gpu", "gres")}} for asked in attempts]
+    print("ASKS", rule.name, json.dumps(told), file=sys.stderr)
+"""
+
+
+def asked_by_rules(root, folder, *more):
+    """What rules of config/paper.yaml ask for in two attempts, with the default resources of the Slurm profile."""
+    (folder / "Snakefile").write_text(ASKING.format(root=root), encoding="utf-8")
+    profile = yaml.safe_load((root / "workflow/profiles/slurm/config.yaml").read_text(encoding="utf-8"))
+    defaults = [f"{name}={value}" for name, value in profile["default-resources"].items()]
+    arguments = ["-s", folder / "Snakefile", "--configfile", "config/paper.yaml", "--default-resources", *defaults]
+    done = dry_run(root, *arguments, *more)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return {name: json.loads(text) for name, text in re.findall(r"^ASKS (\S+) (.*)$", done.stderr, re.M)}
+
+
+@pytest.mark.parametrize("gpu_gres", [None, "gpu", "gpu:a100"])
+def test_gpus_are_asked_for_as_the_profile_says(root, tmp_path, gpu_gres):
+    """`gpu` for the executor's --gpus; with the profile's `gpu_gres` instead `gres`, its name and the number."""
+    more = [] if gpu_gres is None else [f"gpu_gres={gpu_gres}"]
+    rules = asked_by_rules(root, tmp_path, *more)
+    kinds = ("train_teacher", "predict_teacher", "train_student", "simulate")
+    on_gpu = [name for name in rules if name.startswith(kinds)] + ["measure_spread"]
+    assert len(on_gpu) > 40
+    for name, attempts in rules.items():
+        for asked in attempts:
+            found = (asked["gpu"] or 0, asked["gres"])
+            if name not in on_gpu:
+                assert found == (0, None), name
+            else:
+                assert found == ((1, None) if gpu_gres is None else (0, f"{gpu_gres}:1")), name
+
+
+def test_second_attempt_asks_for_twice_the_time_and_memory(root, tmp_path):
+    """All rules with a kind of job, up to the limits of the site."""
+    config = yaml.safe_load((root / "config" / "paper.yaml").read_text(encoding="utf-8"))
+    rules = asked_by_rules(root, tmp_path)
+    for name, kind in (("simulate_T8_1", "simulate"), ("train_teacher_1", "train"), ("map_trajectory", "light")):
+        mem_mb, minutes = (config["resources"][kind][key] for key in ("mem_mb", "runtime_min"))
+        assert [(asked["mem_mb"], asked["runtime"]) for asked in rules[name]] == [
+            (mem_mb, minutes),
+            (2 * mem_mb, 2 * minutes),
+        ]
+    # Rules without a kind: targets, which make nothing.
+    growing = {name for name, (first, second) in rules.items() if second["mem_mb"] == 2 * first["mem_mb"]}
+    assert set(rules) - growing <= {"all", "default"}
+    limited = asked_by_rules(root, tmp_path, "--resources", "mem_mb=9000", "runtime=2000")
+    assert [(asked["mem_mb"], asked["runtime"]) for asked in limited["simulate_T8_1"]] == [(8000, 1440), (9000, 2000)]

