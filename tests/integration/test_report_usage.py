@@ -6,19 +6,17 @@ import html
 import re
 import subprocess
 import sys
-from pathlib import Path
 
-import jinja2
 import numpy as np
 import pytest
 import torch
-from cgdistill import report
 from cgdistill.evaluation.network_potential import NetworkPotential
 from cgdistill.learning.network import BeadModel, NetworkSpec, save_model
 from cgdistill.md.lammps_files import write_data_file
-from cgdistill.model_folder import load_networks
+from cgdistill.model_folder import FORMAT, load_networks
 from cgdistill.prior import RepulsivePrior
 from cgdistill.provenance import sha256_of, write_json
+from cgdistill.report.page import template
 
 TYPES, CELL_A = ("A", "B"), 16.0
 
@@ -26,14 +24,16 @@ TYPES, CELL_A = ("A", "B"), 16.0
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """What the script reads of an exported model: card, weights and start, of an untrained network."""
-    folder = tmp_path_factory.mktemp("model")
+    folder = tmp_path_factory.mktemp("model") / "a folder's place"
     torch.manual_seed(1)
     prior = RepulsivePrior(TYPES, np.full((2, 2), 1e3), np.full((2, 2), 3.0))
     network = folder / "networks" / "seed-1"
     save_model(network, BeadModel(NetworkSpec(1, 1, 1, 4, 6, 6.0, 2.0, 5.5), prior, seed=1), {})
-    digest = sha256_of(network / "weights.safetensors")
-    write_json(folder / "card.json", {"format": "cgdistill-model-folder-1",
-                                      "networks": {"seed-1": {"weights_sha256": digest}}})  # fmt: skip
+    digests = {"weights_sha256": sha256_of(network / "weights.safetensors"),
+               "settings_sha256": sha256_of(network / "network.json")}  # fmt: skip
+    units = {"length": "A", "energy": "kcal/mol", "force": "kcal/mol/A", "mass": "g/mol"}
+    card = {"format": FORMAT, "units": units, "bead_types": list(TYPES), "networks": {"seed-1": digests}}
+    write_json(folder / "card.json", card)
     grid = np.stack(np.meshgrid(*[np.arange(4)] * 3), axis=-1).reshape(-1, 3) * 4.0
     positions = grid + np.random.default_rng(1).uniform(-0.3, 0.3, grid.shape)
     types = np.arange(len(positions)) % 2
@@ -45,10 +45,8 @@ def folder(tmp_path_factory):
 def test_the_script_runs_the_model(folder, tmp_path):
     """Its first potential energy and forces are the model's, at the temperature asked for, and beads move."""
     path, positions, types = folder
-    templates = Path(report.__file__).parent / "templates"
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(templates), autoescape=True)
     simulation = {"timestep_fs": 2.0, "temperature_K": 298.15, "damping_fs": 100.0}
-    page = environment.get_template("run_model.py.j2").render(folder=path, simulation=simulation)
+    page = template("run_model.py.j2").render(folder=path, simulation=simulation)
     script = html.unescape(page).replace("thermo 100", "thermo 10\nthermo_style custom step temp pe")
     look = 'f = lmp.numpy.extract_atom("f")[lmp.numpy.extract_atom("id")[:64].argsort()]; print("FORCES", *f.ravel())'
     script = script.replace('lmp.command("run 1000")', f'lmp.command("run 0")\n{look}\nlmp.command("run 10")')

@@ -76,7 +76,7 @@ def test_every_key_is_required_and_no_other_is_known(config, schemas):
         ("seed", "1", "integer"),
         ("seed", True, "integer"),
         ("seed", -1, "at least 0"),
-        ("run", "a/b", "matches"),
+        ("run", "a/b/c", "matches"),
         ("run", "../x", "matches"),
         ("device", "gpu", "auto, cpu, cuda"),
         ("training.learning_rate", "1e-3", "number"),

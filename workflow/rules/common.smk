@@ -1,4 +1,5 @@
 # Config checked before any job is planned, names and helper functions for all rules.
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,9 @@ if not WORKFLOW.is_dir():
     raise WorkflowError(f"module: snakefile: found {workflow.current_basedir}, expected a Snakefile in a folder")
 # Jobs started by `script:` inherit this path; the package need not be installed for them.
 sys.path.insert(0, str(WORKFLOW / "lib"))
+# They put it last: without the variable, the package of another clone that is installed would do the work.
+if os.environ.get("PYTHONPATH", "").split(os.pathsep)[0] != sys.path[0]:
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [sys.path[0], os.environ.get("PYTHONPATH")]))
 
 from cgdistill.config import check_config, read_students, read_yaml, sorted_keys, table_rows, validate
 from cgdistill.errors import InputError

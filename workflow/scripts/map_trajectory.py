@@ -26,5 +26,6 @@ with job(snakemake.log[0], snakemake.threads):
             stamp({"units": params.units, "frames": params.frames}, [Path(name) for name in source]),
             dump_units=params.units,
             expected_frames=count_frames(topology, trajectories),
+            reach_A=params.reach_A,
             **params.frames,
         )

@@ -9,15 +9,31 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import h5py
 import MDAnalysis as mda
 import numpy as np
 
+from .cells import lower_triangular
+from .console import log
 from .errors import InputError
+from .force_scale import N_FRAMES, ForceScale
 from .lammps_dump import is_dump, read_dump
+from .trr import check_trr
 from .units import KJ_PER_KCAL
+from .untrusted import check_hdf5
+
+#: No atom is that far away, A, or feels that much, kcal/mol/A; damaged numbers are.
+_FARTHEST_A = 1e6
+_STRONGEST_kcal_mol_A = 1e7
+#: A frame's forces are not so many times those of the first frames of its file.
+_FORCE_JUMP = 10.0
+#: Changes of the volume that are told, and that are no longer those of one system at constant pressure.
+_VOLUME_CHANGE = 1e-3
+_VOLUME_JUMP = 1.5
 
 
 @dataclass(frozen=True)
@@ -63,6 +79,7 @@ def _universe(path: Path) -> Any:
         arguments |= {"topology_format": "ITP", "infer_system": True}
     if not path.is_file():
         raise InputError(path, "topology", "no such file", "a readable topology")
+    check_hdf5(path, "topology")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -136,17 +153,54 @@ def _dump_frames(path: Path, units: str | None, n_atoms: int) -> Iterator[AtomFr
             raise InputError(path, where, "no forces", "columns fx fy fz")
         if frame.time_ps is None:
             raise InputError(path, where, "no time", "ITEM: TIME (LAMMPS: dump_modify ... time yes)")
-        yield AtomFrame(frame.positions_A, frame.forces_kcal_mol_A, frame.cell_A, frame.time_ps)
+        positions, forces = frame.positions_A, frame.forces_kcal_mol_A
+        cell, rotation = lower_triangular(frame.cell_A)
+        if rotation is not None:
+            positions, forces = positions @ rotation, forces @ rotation
+        yield AtomFrame(positions, forces, cell, frame.time_ps)
 
 
-def _mda_frames(path: Path, universe: Any, n_atoms: int) -> Iterator[AtomFrame]:
+def _check_h5md_cell(path: Path) -> None:
+    """Cell vectors of an H5MD file lie as MDAnalysis takes them, which keeps lengths and angles alone."""
     try:
-        reader = mda.Universe(universe._topology, str(path)).trajectory
+        with h5py.File(path, "r") as file:
+            for name, particles in file.get("particles", {}).items():
+                edges = particles["box/edges"]
+                values = np.asarray(edges["value"] if isinstance(edges, h5py.Group) else edges)
+                if values.shape[-2:] != (3, 3):
+                    continue
+                for number, cell in enumerate(values.reshape(-1, 3, 3)):
+                    if lower_triangular(cell)[1] is not None:
+                        expected = "a along x and b in the plane of x and y"
+                        raise InputError(path, f"frame {number}, {name}/box/edges", cell.tolist(), expected)
+    except (OSError, KeyError, AttributeError, TypeError, ValueError, np.linalg.LinAlgError) as error:
+        found = f"{type(error).__name__}: {error}"
+        raise InputError(path, "particles/*/box/edges", found, "H5MD with a periodic cell") from None
+
+
+def _mda_frames(path: Path, topology: AtomTopology) -> Iterator[AtomFrame]:
+    check_hdf5(path, "trajectory")
+    if path.suffix in (".h5md", ".h5"):
+        _check_h5md_cell(path)
+    number = 0
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            reader = mda.Universe(topology.universe._topology, str(path)).trajectory
     except Exception as error:
-        raise InputError(path, "trajectory", f"{type(error).__name__}: {error}", f"frames of {n_atoms} atoms") from None
+        raise InputError(
+            path, "trajectory", f"{type(error).__name__}: {error}", f"frames of {topology.n_atoms} atoms"
+        ) from None
     with reader:
-        for step in reader:
-            where = f"frame {step.frame}"
+        steps = iter(reader)
+        while True:
+            where = f"frame {number}"
+            try:
+                step = next(steps, None)
+            except Exception as error:  # of many kinds, where the file is damaged
+                raise InputError(path, where, f"{type(error).__name__}: {error}", "a whole frame") from None
+            if step is None:
+                break
             for kind, there in (("positions", step.has_positions), ("forces", step.has_forces)):
                 if not there:
                     raise InputError(path, where, f"no {kind}", "positions and forces in every frame")
@@ -159,10 +213,87 @@ def _mda_frames(path: Path, universe: Any, n_atoms: int) -> Iterator[AtomFrame]:
                 cell_A=np.asarray(step.triclinic_dimensions, dtype=np.float64),
                 time_ps=float(step.time),
             )
+            number += 1
+    if number == 0:
+        raise InputError(path, "trajectory", "no frame", "at least one")
+
+
+class _Sequence:
+    """Checks of every frame, by itself and against those before, over all files."""
+
+    def __init__(self) -> None:
+        self._first_A3 = self._last_A3 = self._last_ps = np.nan
+        self._varies = False
+
+    def check(self, frame: AtomFrame, path: Path, where: str) -> None:
+        """Numbers that can be those of a frame, and that follow on the frame before."""
+        _check_values("positions", frame.positions_A, _FARTHEST_A, "A", path, where)
+        _check_values("forces", frame.forces_kcal_mol_A, _STRONGEST_kcal_mol_A, "kcal/mol/A", path, where)
+        volume_A3 = float(np.linalg.det(frame.cell_A)) if np.isfinite(frame.cell_A).all() else np.nan
+        if not 0 < volume_A3 < _FARTHEST_A**3:
+            raise InputError(path, where, f"cell {frame.cell_A.tolist()}", "three vectors that span a volume")
+        if not np.isfinite(frame.time_ps):
+            raise InputError(path, where, f"time {frame.time_ps}", "a finite time, ps")
+        if frame.time_ps <= self._last_ps:
+            found = f"time {frame.time_ps:g} ps after {self._last_ps:g} ps"
+            raise InputError(path, where, found, "times that increase from frame to frame")
+        ratio = volume_A3 / self._last_A3
+        if ratio > _VOLUME_JUMP or ratio < 1 / _VOLUME_JUMP:
+            found = f"a cell of {volume_A3:.5g} A^3 after one of {self._last_A3:.5g} A^3"
+            raise InputError(path, where, found, "one system in equilibrium")
+        if not self._varies and abs(volume_A3 / self._first_A3 - 1) > _VOLUME_CHANGE:
+            self._varies = True
+            log.warning("%s: %s: the cell changes; a simulation keeps that of the frame it starts from", path, where)
+        self._last_A3, self._last_ps = volume_A3, frame.time_ps
+        if np.isnan(self._first_A3):
+            self._first_A3 = volume_A3
+
+
+def _check_values(kind: str, values: np.ndarray, limit: float, unit: str, path: Path, where: str) -> None:
+    # A NaN compares as false.
+    if np.abs(values).max() <= limit:
+        return
+    atom = int(np.flatnonzero(~(np.abs(values) <= limit).all(axis=1))[0])
+    if np.isfinite(values[atom]).all():
+        found = f"{kind} of atom {atom + 1} up to {np.abs(values[atom]).max():.3g} {unit}"
+        raise InputError(path, where, found, f"at most {limit:g} {unit} (is the file damaged?)")
+    raise InputError(path, where, f"{kind} of atom {atom + 1} not finite", "finite numbers")
+
+
+def _judged(frames: Iterator[AtomFrame], scale: ForceScale, path: Path, check_forces: bool) -> Iterator[AtomFrame]:
+    """The frames of a file, once those at its start have been found to hold forces that can be."""
+    scale.forget()
+    told = False
+
+    def judge(where: str) -> None:
+        nonlocal told
+        fault = scale.fault()
+        if fault is None or told:
+            return
+        told = True
+        if check_forces:
+            for more in islice(frames, N_FRAMES - scale.n_frames):  # more frames name the unit more surely
+                scale.add(more.positions_A, more.forces_kcal_mol_A, more.cell_A)
+            raise InputError(path, where, *(scale.fault() or fault))
+        log.warning("%s: %s: found %s, expected %s", path, where, *fault)
+
+    for number, frame in enumerate(frames):
+        if number > 0:
+            rms = float(np.sqrt((frame.forces_kcal_mol_A**2).sum() / len(frame.forces_kcal_mol_A)))
+            if check_forces and rms > _FORCE_JUMP * scale.rms_kcal_mol_A:
+                found = f"forces of {rms:.3g} kcal/mol/A (RMS)"
+                expected = f"about {scale.rms_kcal_mol_A:.3g} as before, or mapping.check_forces: false"
+                raise InputError(path, f"frame {number}", found, expected)
+        if number < N_FRAMES:
+            scale.add(frame.positions_A, frame.forces_kcal_mol_A, frame.cell_A)
+            if number in (0, N_FRAMES - 1):
+                judge(f"frame {number}")
+        yield frame
+    judge(f"frame {scale.n_frames - 1}")
 
 
 def read_frames(
-    topology: AtomTopology, trajectories: Sequence[str | Path], units: str | None = None
+    topology: AtomTopology, trajectories: Sequence[str | Path], units: str | None = None, check_forces: bool = True
 ) -> Iterator[AtomFrame]:
     """Stream the frames of one or more trajectory files in order.
 
@@ -170,33 +301,42 @@ def read_frames(
     ----------
     units:
         LAMMPS unit style of dumps that do not state theirs.
+    check_forces:
+        Refuse what `ForceScale` refuses, and a frame whose forces are many times those of the first of its file;
+        else the log says so and no more.
 
     Raises
     ------
     InputError
-        Unreadable file, other atom count, no forces, no cell, values that are not finite, or times
-        that do not increase. File and frame are named.
+        Unreadable file, other atom count, no forces, no cell, values that are not finite or beyond all bounds, times
+        that do not increase, or forces that cannot be those on these atoms. File and frame are named.
     """
-    last_ps = -np.inf
-    for name in trajectories:
-        path = Path(name)
+    paths = [Path(name) for name in trajectories]
+    for path in paths:
         if not path.is_file():
             raise InputError(path, "trajectory", "no such file", "a readable trajectory")
-        frames = (
-            _dump_frames(path, units, topology.n_atoms)
-            if is_dump(path)
-            else _mda_frames(path, topology.universe, topology.n_atoms)
-        )
+        if path.suffix == ".trr":
+            check_trr(path, topology.n_atoms)
+    scale = ForceScale(topology.masses_g_mol, topology.residues, topology.bonds)
+    sequence = _Sequence()
+
+    def checked(path: Path) -> Iterator[AtomFrame]:
+        is_text = is_dump(path)
+        frames = _dump_frames(path, units, topology.n_atoms) if is_text else _mda_frames(path, topology)
         for number, frame in enumerate(frames):
-            for kind, values in (("positions", frame.positions_A), ("forces", frame.forces_kcal_mol_A)):
-                if not np.isfinite(values).all():
-                    atom = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0]) + 1
-                    raise InputError(path, f"frame {number}", f"{kind} of atom {atom} not finite", "finite numbers")
-            if frame.time_ps <= last_ps:
-                found = f"time {frame.time_ps:g} ps after {last_ps:g} ps"
-                raise InputError(path, f"frame {number}", found, "times that increase from frame to frame")
-            last_ps = frame.time_ps
+            sequence.check(frame, path, f"frame {number}")
             yield frame
+
+    for path in paths:
+        try:
+            yield from _judged(checked(path), scale, path, check_forces)
+        finally:
+            # Also where whoever reads has enough frames.
+            if scale.n_frames:
+                log.info("%s: %s", path, scale.summary())
+                doubt = scale.doubt()
+                if doubt is not None:
+                    log.warning("%s: %s", path, doubt)
 
 
 def count_frames(topology: AtomTopology, trajectories: Sequence[str | Path]) -> int | None:
@@ -205,6 +345,10 @@ def count_frames(topology: AtomTopology, trajectories: Sequence[str | Path]) -> 
     for name in trajectories:
         if is_dump(name):
             return None
+        if Path(name).suffix == ".trr" and Path(name).is_file():
+            total += check_trr(Path(name), topology.n_atoms)
+            continue
+        check_hdf5(name, "trajectory")
         try:
             with mda.Universe(topology.universe._topology, str(name)).trajectory as reader:
                 total += len(reader)

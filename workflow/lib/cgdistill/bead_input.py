@@ -17,7 +17,10 @@ import numpy as np
 from .beads import BeadFile
 from .errors import InputError
 from .lammps_dump import is_dump, read_dump
+from .untrusted import check_hdf5
 
+#: No bead is that far away, A; damaged numbers are.
+_FARTHEST_A = 1e6
 #: Attributes of MDAnalysis that may hold the type of a bead, in the order in which they are tried.
 TYPE_ATTRIBUTES = ("names", "types", "resnames")
 
@@ -126,7 +129,12 @@ Parts = tuple[tuple[str, ...], np.ndarray, Callable[[], Iterator[PositionFrame]]
 def _chosen(frames: Iterator[PositionFrame], origin: Origin, source: str) -> Iterator[PositionFrame]:
     """Frames within the range of times, every so manieth."""
     number = 0
-    for frame in frames:
+    for place, frame in enumerate(frames):
+        # A NaN compares as false.
+        if not np.abs(frame.positions_A).max() <= _FARTHEST_A:
+            raise InputError(source, f"frame {place}", "positions not finite or beyond all bounds", "numbers, A")
+        if not 0 < np.linalg.det(frame.cell_A) < np.inf:
+            raise InputError(source, f"frame {place}, cell", frame.cell_A.tolist(), "a cell of positive volume")
         if not np.isfinite(frame.time_ps) and not (origin.begin_ps is None and origin.end_ps is None):
             raise InputError(source, "frames", "no times (LAMMPS: dump_modify time yes)", "times to begin or end at")
         if origin.begin_ps is not None and frame.time_ps < origin.begin_ps:
@@ -145,7 +153,7 @@ def _is_bead_file(path: Path) -> bool:
     try:
         with h5py.File(path, "r") as file:
             return "h5md" not in file
-    except OSError:
+    except (OSError, RuntimeError, LookupError, ValueError):  # h5py's, where a file is damaged
         return True  # refused with its cause
 
 
@@ -171,6 +179,8 @@ def _of_dumps(paths: Sequence[Path], origin: Origin) -> Parts:
         raise InputError(paths[0], "columns", "no type", "a column 'type'")
     types = first.types - 1
     n_types = int(types.max()) + 1
+    if n_types > len(types):
+        raise InputError(paths[0], "types", f"LAMMPS type {n_types}", f"at most {len(types)}, the number of beads")
     names = origin.types or tuple(str(number) for number in range(1, n_types + 1))
     if not origin.types and len(origin.dump_types) == n_types:
         names = origin.dump_types
@@ -216,10 +226,7 @@ def _of_atoms(paths: Sequence[Path], origin: Origin) -> Parts:
 
     if origin.mapping is None or origin.topology is None:
         raise InputError("command line", "topology", "none", "the topology of the atoms that are mapped")
-    try:
-        rules = MappingRules.from_dict(read_yaml(origin.mapping), origin.mapping)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(origin.mapping, "file", f"{type(error).__name__} {error}", "types and residues") from None
+    rules = MappingRules.from_dict(read_yaml(origin.mapping), origin.mapping)
     try:
         topology = read_topology(origin.topology, origin.masses)
     except InputError as error:
@@ -255,6 +262,7 @@ def _positions(paths: Sequence[Path], universe: Any, n_atoms: int, origin: Origi
 def _read_by_mdanalysis(path: Path, universe: Any, n_atoms: int, cell_A: np.ndarray | None) -> Iterator[PositionFrame]:
     import MDAnalysis as mda
 
+    check_hdf5(path, "trajectory")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -262,14 +270,24 @@ def _read_by_mdanalysis(path: Path, universe: Any, n_atoms: int, cell_A: np.ndar
     except Exception as error:  # MDAnalysis raises many kinds
         raise InputError(path, "trajectory", f"{type(error).__name__}: {error}", f"frames of {n_atoms} atoms") from None
     with reader:
-        for step in reader:
+        steps = iter(reader)
+        number = 0
+        while True:
+            try:
+                step = next(steps, None)
+            except Exception as error:  # of many kinds, where the file is damaged
+                found = f"{type(error).__name__}: {error}"
+                raise InputError(path, f"frame {number}", found, "a whole frame") from None
+            if step is None:
+                return
             cell = cell_A if step.dimensions is None else np.asarray(step.triclinic_dimensions, dtype=np.float64)
             if cell is None:
-                raise InputError(path, f"frame {step.frame}", "no cell", "a periodic cell, in the file or given")
+                raise InputError(path, f"frame {number}", "no cell", "a periodic cell, in the file or given")
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # a file without times
                 time_ps = float(step.time)
             yield PositionFrame(time_ps, step.positions.astype(np.float64), cell)
+            number += 1
 
 
 def _universe(path: Path) -> Any:
@@ -278,6 +296,7 @@ def _universe(path: Path) -> Any:
 
     if not path.is_file():
         raise InputError(path, "topology", "no such file", "a readable topology")
+    check_hdf5(path, "topology")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -16,7 +16,10 @@ and the attributes ``format``, ``type_names``, ``bead_names`` and ``provenance``
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +31,13 @@ import numpy as np
 
 from .errors import InputError
 from .units import UNITS
+from .untrusted import open_hdf5
 
 FORMAT = "cgdistill-beads-1"
+#: Room that is left on the disk for what HDF5 keeps beside the data.
+_SPARE_BYTES = 4 * 2**20
+#: What h5py and JSON raise on a file that is not whole.
+_DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError)
 _UNITS = {
     "positions": UNITS["length"],
     "forces": UNITS["force"],
@@ -106,12 +114,17 @@ class BeadWriter:
         provenance: Mapping[str, Any],
         forces: bool = True,
     ) -> None:
-        self._file = h5py.File(path, "w")
+        self._path = Path(path).absolute()
+        # The newer layout has checksums in everything but the data; HDF5 can crash on what lacks them.
+        self._file = h5py.File(path, "w", libver=("v110", "v110"))
         n = topology.n_beads
         shapes = {"positions": (n, 3), "cell": (3, 3), "time": ()} | ({"forces": (n, 3)} if forces else {})
         for name, shape in shapes.items():
             dtype = "f4" if name in ("positions", "forces") else "f8"
-            data = self._file.create_dataset(name, (0, *shape), dtype, maxshape=(None, *shape), chunks=(1, *shape))
+            # With a checksum per frame (Fletcher's, of HDF5): damage on disk is no data.
+            data = self._file.create_dataset(
+                name, (0, *shape), dtype, maxshape=(None, *shape), chunks=(1, *shape), fletcher32=True
+            )
             data.attrs["unit"] = _UNITS[name]
         fixed = {
             "bead_types": topology.bead_types.astype("i4"),
@@ -120,15 +133,26 @@ class BeadWriter:
             "atoms": topology.atom_beads.astype("i4"),
         }
         for name, values in fixed.items():
-            self._file.create_dataset(name, data=values).attrs["unit"] = _UNITS[name]
+            checksum = len(values) > 0  # no dataset of length 0 has chunks
+            self._file.create_dataset(name, data=values, fletcher32=checksum).attrs["unit"] = _UNITS[name]
         self._file.attrs["format"] = FORMAT
         self._file.attrs["type_names"] = json.dumps(topology.type_names)
         self._file.attrs["bead_names"] = json.dumps(topology.bead_names)
         self._file.attrs["provenance"] = json.dumps(dict(provenance))
 
     def append(self, frames: BeadFrames) -> None:
-        """Append frames in the order given."""
+        """Append frames in the order given.
+
+        Raises
+        ------
+        OSError
+            The disk is full.
+        """
         start = len(self._file["time"])
+        # HDF5 that meets a full disk ends in a segmentation fault when it closes.
+        free = shutil.disk_usage(self._path.parent).free
+        if free < _SPARE_BYTES + 2 * frames.positions_A.size * 4 + frames.cells_A.nbytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
         values = {"positions": frames.positions_A, "cell": frames.cells_A, "time": frames.times_ps}
         if "forces" in self._file:
             if frames.forces_kcal_mol_A is None:
@@ -158,15 +182,25 @@ class BeadFile:
     Raises
     ------
     InputError
-        Not a bead file, a dataset missing, or a unit that is absent or other than the expected one.
+        Not a bead file, a dataset missing, a unit that is absent or other than the expected one, parts that do not fit
+        each other, or damage; that of a frame when it is loaded.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._file = open_hdf5(self.path, f"an HDF5 file of format {FORMAT}")
         try:
-            self._file = h5py.File(self.path, "r")
-        except OSError as error:
-            raise InputError(path, "file", error, f"an HDF5 file of format {FORMAT}") from None
+            self._open()
+        except InputError:
+            self._file.close()
+            raise
+        except _DAMAGE as error:
+            self._file.close()
+            raise InputError(path, "file", f"{type(error).__name__}: {error}", f"a whole file of {FORMAT}") from None
+
+    def _open(self) -> None:
+        """Everything but positions and forces, checked."""
+        path = self.path
         if self._file.attrs.get("format") != FORMAT:
             raise InputError(path, "attribute 'format'", self._file.attrs.get("format"), FORMAT)
         for name, unit in _UNITS.items():
@@ -185,9 +219,54 @@ class BeadFile:
             atom_beads=self._file["atoms"][:].astype(np.int64),
         )
         self.provenance: dict[str, Any] = json.loads(self._file.attrs["provenance"])
+        self._check_topology()
+        self._times_ps = np.asarray(self._file["time"][:])
+        self._cells_A = np.asarray(self._file["cell"][:])
+        self._check_frames()
+
+    def _expect(self, fits: bool, item: str, found: object, expected: object) -> None:
+        if not fits:
+            raise InputError(self.path, item, found, expected)
+
+    def _check_topology(self) -> None:
+        topology = self.topology
+        names, n = topology.type_names, topology.n_beads
+        for item, values in (("type_names", names), ("bead_names", topology.bead_names)):
+            # Names stand in files of LAMMPS, where a blank or a new line would begin something else.
+            plain = all(isinstance(name, str) and name.isprintable() and name.split() == [name] for name in values)
+            self._expect(plain, item, values, "names without blanks")
+        self._expect(0 < len(set(names)) == len(names), "type_names", names, "names that differ")
+        sizes = {
+            "bead_names": len(topology.bead_names),
+            "masses": len(topology.masses_g_mol),
+            "residues": len(topology.residues),
+        }
+        for item, size in sizes.items():
+            self._expect(size == n > 0, item, f"{size} values", f"{n}, one per bead")
+        kinds, atoms = topology.bead_types, topology.atom_beads
+        self._expect(kinds.min() >= 0 and kinds.max() < len(names), "bead_types", kinds.max(), f"0 to {len(names) - 1}")
+        masses = topology.masses_g_mol
+        self._expect(bool((masses > 0).all() and np.isfinite(masses).all()), "masses", masses.min(), "positive, g/mol")
+        in_range = len(atoms) == 0 or (atoms.min() >= -1 and atoms.max() < n)
+        self._expect(in_range, "atoms", "an index beyond the beads", f"-1 to {n - 1}")
+
+    def _check_frames(self) -> None:
+        n = len(self._times_ps)
+        shapes = {"time": (n,), "cell": (n, 3, 3), "positions": (n, self.topology.n_beads, 3)}
+        for item, shape in (shapes | ({"forces": shapes["positions"]} if self.has_forces else {})).items():
+            dataset = self._file[item]
+            self._expect(
+                dataset.shape == shape and dataset.dtype.kind == "f", item, dataset, f"numbers of shape {shape}"
+            )
+        steps = np.diff(self._times_ps)
+        fits = bool(np.isfinite(self._times_ps).all() and (steps > 0).all())
+        self._expect(fits, "time", "times that do not increase", "one after another, ps")
+        bad = np.flatnonzero(~(np.isfinite(self._cells_A).all(axis=(1, 2)) & (np.linalg.det(self._cells_A) > 0)))
+        if len(bad):
+            raise InputError(self.path, f"frame {bad[0]}, cell", self._cells_A[bad[0]].tolist(), "a volume")
 
     def __len__(self) -> int:
-        return len(self._file["time"])
+        return len(self._times_ps)
 
     @property
     def has_forces(self) -> bool:
@@ -197,25 +276,44 @@ class BeadFile:
     @property
     def times_ps(self) -> np.ndarray:
         """(n_frames,) times, ps."""
-        return np.asarray(self._file["time"][:])
+        return self._times_ps.copy()
 
     @property
     def cells_A(self) -> np.ndarray:
         """(n_frames, 3, 3) cell vectors as rows, A."""
-        return np.asarray(self._file["cell"][:])
+        return self._cells_A.copy()
 
     def frames(self, index: slice | Sequence[int] | np.ndarray | None = None) -> BeadFrames:
-        """Load frames: all, a slice, or increasing indices (float64 arrays)."""
+        """Load frames: all, a slice, or increasing indices (float64 arrays).
+
+        Raises
+        ------
+        InputError
+            A frame that is damaged or not finite.
+        """
         chosen: Any = slice(None) if index is None else index
         if not isinstance(chosen, slice):
             chosen = np.asarray(chosen, dtype=np.int64)
-        forces = self._file["forces"][chosen].astype(np.float64) if self.has_forces else None
         return BeadFrames(
-            positions_A=self._file["positions"][chosen].astype(np.float64),
-            forces_kcal_mol_A=forces,
-            cells_A=np.asarray(self._file["cell"][chosen]),
-            times_ps=np.asarray(self._file["time"][chosen]),
+            positions_A=self._numbers("positions", chosen),
+            forces_kcal_mol_A=self._numbers("forces", chosen) if self.has_forces else None,
+            cells_A=self._cells_A[chosen],
+            times_ps=self._times_ps[chosen],
         )
+
+    def _numbers(self, name: str, chosen: slice | np.ndarray) -> np.ndarray:
+        """(n, n_beads, 3) positions or forces of some frames."""
+        try:
+            values: np.ndarray = self._file[name][chosen].astype(np.float64)
+        except (OSError, RuntimeError) as error:
+            numbers = np.arange(len(self))[chosen]
+            where = f"{name} of frames {numbers.min()} to {numbers.max()}"
+            raise InputError(self.path, where, error, "undamaged data") from None
+        if not np.isfinite(values).all():
+            bad = np.flatnonzero(~np.isfinite(values).all(axis=(1, 2)))[0]
+            where = f"frame {np.arange(len(self))[chosen][bad]}, {name}"
+            raise InputError(self.path, where, "values that are not finite", "numbers")
+        return values
 
     def chunks(self, size: int = 64) -> Iterator[BeadFrames]:
         """All frames in order, ``size`` at a time."""

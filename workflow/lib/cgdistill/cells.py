@@ -24,3 +24,23 @@ def perpendicular_widths_A(cells_A: np.ndarray) -> np.ndarray:
     volumes = np.abs(np.linalg.det(cells))
     areas = np.linalg.norm(normals, axis=-1)
     return np.asarray(volumes[..., None] / np.maximum(areas, 1e-300))
+
+
+def lower_triangular(cell_A: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """A cell turned so that a lies along x and b in the plane of x and y, as LAMMPS and MDAnalysis want it.
+
+    Parameters
+    ----------
+    cell_A: (3, 3) rows are the cell vectors, right-handed.
+
+    Returns
+    -------
+    cell, rotation: (3, 3) each; positions and forces (n, 3) follow as ``values @ rotation``. No rotation (None) where
+        the cell lies so already.
+    """
+    cell = np.asarray(cell_A, dtype=np.float64)
+    if np.abs(cell[[0, 0, 1], [1, 2, 2]]).max() <= 1e-6 * np.abs(cell).max() and (np.diag(cell) > 0).all():
+        return cell, None
+    rotation, upper = np.linalg.qr(cell.T)
+    signs = np.sign(np.diag(upper))
+    return np.tril((upper * signs[:, None]).T), rotation * signs

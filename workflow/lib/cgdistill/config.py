@@ -11,13 +11,26 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+import numpy as np
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
 
 from .aa.protocol import ProtocolSpec
+from .cells import perpendicular_widths_A
 from .errors import InputError
+from .strict_yaml import load
 from .variants import Variant, check_variants
+
+#: JSON takes 1.0 for an integer; what counts things does not.
+_Validator = extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    ),
+)
+#: No number of a config is larger, and none but 0 is smaller; sums and quotients of them stay numbers.
+_LARGEST, _SMALLEST = 1e15, 1e-15
 
 
 def read_yaml(path: str | Path) -> Any:
@@ -26,18 +39,19 @@ def read_yaml(path: str | Path) -> Any:
     Raises
     ------
     InputError
-        Missing, not UTF-8, or not YAML; the line is named.
+        Missing, not UTF-8, or not YAML (see `strict_yaml.load`); the line is named.
     """
+    return load(_text(path, "a readable YAML file"), path)
+
+
+def _text(path: str | Path, expected: str) -> str:
+    """Text of a UTF-8 file, with or without a byte-order mark."""
     try:
-        return yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise InputError(path, "file", error.strerror, "a readable YAML file") from None
+        return Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(path, f"byte {error.start}", "text that is not UTF-8", "UTF-8") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}" if mark else "contents"
-        raise InputError(path, where, getattr(error, "problem", error), "valid YAML") from None
+    except (OSError, ValueError) as error:  # the second: a path that cannot be
+        raise InputError(path, "file", getattr(error, "strerror", None) or error, expected) from None
 
 
 def sorted_keys(data: Any) -> Any:
@@ -66,13 +80,16 @@ def _found_and_expected(error: ValidationError) -> tuple[object, object]:
     match error.validator:
         case "additionalProperties":
             known = sorted(error.schema.get("properties", {}))
-            unknown = sorted(set(error.instance) - set(known))
+            unknown = sorted(set(error.instance) - set(known), key=str)
             return f"unknown key {', '.join(map(repr, unknown))}", f"only {', '.join(known)}"
         case "required":
             missing = [key for key in wanted if key not in error.instance]
             return f"no key {', '.join(map(repr, missing))}", "all required keys"
         case "type":
-            return f"{error.instance!r} ({type(error.instance).__name__})", f"type {wanted}"
+            return (
+                f"{error.instance!r} ({type(error.instance).__name__})",
+                f"type {wanted}{_hint(error.instance, wanted)}",
+            )
         case "enum":
             return repr(error.instance), f"one of {', '.join(map(str, wanted))}"
         case "minimum":
@@ -89,16 +106,35 @@ def _found_and_expected(error: ValidationError) -> tuple[object, object]:
             return error.message, f"{error.validator} {wanted}"
 
 
-def _not_finite(data: Any, where: str = "") -> Iterator[tuple[str, float]]:
-    """Place and value of every infinity and NaN; a schema's limits let NaN pass."""
+def _hint(value: Any, wanted: Any) -> str:
+    """What YAML made of a value that its writer meant otherwise."""
+    kinds = [wanted] if isinstance(wanted, str) else list(wanted)
+    if isinstance(value, str) and {"number", "integer"} & set(kinds):
+        try:
+            float(value)
+        except ValueError:
+            return ""
+        return " (without quotes, with a point: 1.0e-3)"
+    if "string" in kinds and isinstance(value, bool | int | float):
+        return " (in quotes)"
+    return ""
+
+
+def _unusable(data: Any, where: str = "") -> Iterator[tuple[str, object, str]]:
+    """Place and value of what passes a schema and is no use: its limits let NaN pass, its patterns a final newline."""
     if isinstance(data, float) and not math.isfinite(data):
-        yield where, data
+        yield where, data, "a finite number"
+    elif isinstance(data, int | float) and data != 0 and not _SMALLEST <= abs(data) <= _LARGEST:
+        yield where, f"{data:.3g}" if isinstance(data, float) else "a larger one", f"a number up to {_LARGEST:g}"
+    elif isinstance(data, str) and any(ord(sign) < 32 or 0xD800 <= ord(sign) < 0xE000 for sign in data):
+        yield where, ascii(data), "text without control characters"
     elif isinstance(data, Mapping):
         for key, value in data.items():
-            yield from _not_finite(value, f"{where}.{key}" if where else str(key))
+            yield from _unusable(str(key), where)
+            yield from _unusable(value, f"{where}.{key}" if where else str(key))
     elif isinstance(data, list):
         for number, value in enumerate(data):
-            yield from _not_finite(value, f"{where}[{number}]")
+            yield from _unusable(value, f"{where}[{number}]")
 
 
 def validate(data: Any, schema: Mapping[str, Any], source: str | Path, prefix: str = "") -> None:
@@ -109,35 +145,33 @@ def validate(data: Any, schema: Mapping[str, Any], source: str | Path, prefix: s
     InputError
         Names the first faulty key, what was found there and what was expected.
     """
-    faults = sorted(
-        Draft202012Validator(schema).iter_errors(data), key=lambda fault: list(map(str, fault.absolute_path))
-    )
+    faults = sorted(_Validator(schema).iter_errors(data), key=lambda fault: list(map(str, fault.absolute_path)))
     if faults:
         fault = faults[0]
         # Of alternatives, the deepest fault is the one the user made.
         while fault.validator in ("oneOf", "anyOf") and fault.context:
             fault = max(fault.context, key=lambda part: len(part.absolute_path))
         raise InputError(source, prefix + _where(fault), *_found_and_expected(fault))
-    for where, value in _not_finite(data):
-        raise InputError(source, prefix + where, value, "a finite number")
+    for where, value, expected in _unusable(data):
+        raise InputError(source, prefix + where, value, expected)
 
 
-def student_rows(path: str | Path) -> tuple[list[str], list[dict[str, Any]]]:
-    """Header and rows, as text, of a table of students; empty lines and lines that start with # are left out.
+def table_rows(path: str | Path) -> tuple[list[str], list[dict[str, Any]]]:
+    """Header and rows, as text, of a tab-separated table; empty lines and lines that start with # are left out.
 
     Raises
     ------
     InputError
         Missing or not UTF-8.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(path, "file", error.strerror, "a tab-separated table") from None
-    except UnicodeDecodeError as error:
-        raise InputError(path, f"byte {error.start}", "text that is not UTF-8", "UTF-8") from None
+    text = _text(path, "a tab-separated table")
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    return (lines[0].split("\t") if lines else []), list(csv.DictReader(lines, delimiter="\t"))
+    try:
+        # A quote is a character: one that is never closed would swallow the rows behind it.
+        rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
+    except csv.Error as error:
+        raise InputError(path, "table", error, "cells separated by tabs") from None
+    return (lines[0].split("\t") if lines else []), rows
 
 
 def read_students(path: str | Path, schema: Mapping[str, Any]) -> list[Variant]:
@@ -149,7 +183,7 @@ def read_students(path: str | Path, schema: Mapping[str, Any]) -> list[Variant]:
         Missing or unknown column, a value that does not fit, no weight above 0, or names that differ
         in case only or not at all.
     """
-    header, rows = student_rows(path)
+    header, rows = table_rows(path)
     columns = list(schema["properties"])
     if sorted(header) != sorted(columns):
         raise InputError(path, "header", f"columns {header}", f"the columns {columns}, separated by tabs")
@@ -178,16 +212,29 @@ def read_students(path: str | Path, schema: Mapping[str, Any]) -> list[Variant]:
     return variants
 
 
-def _peek_cell_A(topology: Path) -> tuple[float, float, float] | None:
-    """Cell edges of an orthorhombic ``.gro`` file, A, without reading its atoms; None for anything else."""
-    if topology.suffix != ".gro" or not topology.is_file():
+def _peek_widths_A(topology: Path) -> list[float] | None:
+    """Distances between the faces of the cell of a ``.gro`` file, A, without its atoms; None for anything else."""
+    if topology.suffix != ".gro":
         return None
     last = topology.read_text(encoding="utf-8", errors="replace").rstrip().rsplit("\n", 1)[-1].split()
     try:
-        edges = [10.0 * float(word) for word in last]
+        numbers = [10.0 * float(word) for word in last]
     except ValueError:
         return None
-    return (edges[0], edges[1], edges[2]) if len(edges) == 3 else None
+    if len(numbers) == 3:
+        return numbers
+    if len(numbers) == 9:
+        xx, yy, zz, xy, xz, yx, yz, zx, zy = numbers
+        widths: list[float] = perpendicular_widths_A(np.array([[xx, xy, xz], [yx, yy, yz], [zx, zy, zz]])).tolist()
+        return widths
+    return None
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def check_config(config: Mapping[str, Any], types: tuple[str, ...]) -> None:
@@ -230,13 +277,13 @@ def check_config(config: Mapping[str, Any], types: tuple[str, ...]) -> None:
         paths = {"topology": files["topology"], "masses": files["masses"]}
         paths |= {f"trajectory[{number}]": name for number, name in enumerate(files["trajectory"])}
         for key, name in paths.items():
-            if name is not None and not Path(name).is_file():
+            if name is not None and not _is_file(name):
                 fail(f"aa.files.{key}", f"no file {name}", "an existing file")
-        edges = _peek_cell_A(Path(files["topology"]))
+        edges = _peek_widths_A(Path(files["topology"]))
         where = files["topology"]
     else:
         ProtocolSpec.from_config(config["aa"]["protocol"])
-        edges = tuple(config["aa"]["system"]["cell_A"])  # type: ignore[assignment]
+        edges = config["aa"]["system"]["cell_A"]
         where = "aa.system.cell_A"
     if edges:
         half = min(edges) / 2

@@ -33,6 +33,9 @@ _POSITIONS: tuple[tuple[tuple[str, str, str], bool, bool], ...] = (
 )
 _IMAGES = ("ix", "iy", "iz")
 _SUFFIXES = (".lammpstrj", ".dump", ".lammpsdump")
+#: No number of a dump is as large, in any unit, and no system has so many atoms; damaged numbers are.
+_LARGEST = 1e15
+_MOST_ATOMS = 10**10
 
 
 def is_dump(path: str | Path) -> bool:
@@ -112,9 +115,10 @@ def read_dump(path: str | Path, default_units: str | None = None) -> Iterator[Du
 
 
 def _open(path: Path) -> IO[str]:
+    # Editors of other systems put a byte-order mark in front.
     if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="ascii")
-    return open(path, encoding="ascii")
+        return gzip.open(path, "rt", encoding="utf-8-sig")
+    return open(path, encoding="utf-8-sig")
 
 
 class _Reader:
@@ -166,10 +170,14 @@ class _Reader:
                 raw.step = int(self._lines(stream, 1, name)[0])
             elif name == "TIME":
                 raw.time = float(self._lines(stream, 1, name)[0])
+                if not abs(raw.time) < _LARGEST:
+                    raise self.fault(name, raw.time, "a time")
             elif name == "UNITS":
                 self.units = raw.units = self._lines(stream, 1, name)[0].strip()
             elif name == "NUMBER OF ATOMS":
                 raw.n_atoms = int(self._lines(stream, 1, name)[0])
+                if not 0 < raw.n_atoms < _MOST_ATOMS:
+                    raise self.fault(name, raw.n_atoms, "at least one atom")
             elif name.startswith("BOX BOUNDS"):
                 raw.bounds_head = name
                 raw.bounds = self._lines(stream, 3, "BOX BOUNDS")
@@ -224,9 +232,7 @@ class _Reader:
 
     def _table(self, stream: IO[str], n_atoms: int, columns: list[str], wanted: list[str]) -> dict[str, np.ndarray]:
         """The wanted columns, sorted by id; (n_atoms,) each."""
-        lines = self._lines(stream, n_atoms, "ATOMS") if n_atoms else []
-        if not lines:
-            raise self.fault("NUMBER OF ATOMS", n_atoms, "at least one atom")
+        lines = self._lines(stream, n_atoms, "ATOMS")
         try:
             values = np.loadtxt(lines, usecols=[columns.index(c) for c in wanted], ndmin=2, comments=None)
         except (ValueError, IndexError) as error:
@@ -236,6 +242,14 @@ class _Reader:
         if not np.isfinite(values).all():
             row, column = np.argwhere(~np.isfinite(values))[0]
             raise self.fault(f"ATOMS line {row + 1}", f"{wanted[column]} = {values[row, column]}", "a number")
+        if not (np.abs(values) < _LARGEST).all():
+            row, column = np.argwhere(~(np.abs(values) < _LARGEST))[0]
+            raise self.fault(f"ATOMS line {row + 1}", f"{wanted[column]} = {values[row, column]}", "a smaller number")
+        for column in (number for number, name in enumerate(wanted) if name in ("id", "type")):
+            broken = np.flatnonzero((values[:, column] % 1 != 0) | (values[:, column] < 1))
+            if len(broken):
+                found = f"{wanted[column]} = {values[broken[0], column]:g}"
+                raise self.fault(f"ATOMS line {broken[0] + 1}", found, "a whole number from 1")
         values = values[np.argsort(values[:, 0], kind="stable")]
         ids = values[:, 0].astype(np.int64)
         if (np.diff(ids) == 0).any():
@@ -270,7 +284,7 @@ class _Reader:
             cell, origin = np.diag(rows[:, 1] - rows[:, 0]), rows[:, 0]
         else:
             raise self.fault("BOX BOUNDS", f"{head!r}, {rows.shape[1]} numbers a line", "lo hi [tilt]")
-        if not np.isfinite(rows).all() or not np.linalg.det(cell) > 0:
+        if not (np.abs(rows) < _LARGEST).all() or not np.linalg.det(cell) > 0:
             raise self.fault("BOX BOUNDS", rows.tolist(), "a cell of positive volume")
         return cell, origin
 

@@ -17,7 +17,6 @@ import numpy as np
 from MDAnalysis.lib.distances import minimize_vectors
 from MDAnalysis.lib.mdamath import triclinic_box
 from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import breadth_first_order
 
 from .atoms import AtomFrame, AtomTopology, read_frames
 from .beads import BeadFrames, BeadTopology, BeadWriter
@@ -25,6 +24,7 @@ from .cells import perpendicular_widths_A
 from .console import Progress, log
 from .errors import InputError
 from .mapping_rules import BeadRule, MappingRules
+from .whole import carried, differences, placement
 
 
 class Mapper:
@@ -80,11 +80,10 @@ class Mapper:
             residues=np.array(residues),
             atom_beads=atom_beads,
         )
-        # Making a residue whole moves an atom, and all that hang on it, by a lattice vector: `_carried` (n_beads,
-        # n_placed) is the share of each bead's mass that moves with a placed atom.
-        self._placed, parents = _placement(topology)
-        self._differences = _differences(self._placed, parents, topology.n_atoms)
-        self._carried = _carried(self._centre, self._placed, parents)
+        # `_carried` (n_beads, n_placed) is the share of each bead's mass that moves with a placed atom.
+        self._placed, parents, _ = placement(topology.residues, topology.bonds)
+        self._differences = differences(self._placed, parents, topology.n_atoms)
+        self._carried = carried(self._centre, self._placed, parents)
         self._has_bonds = len(topology.bonds) > 0
         self._last_cell: tuple[np.ndarray, float, np.ndarray] | None = None
 
@@ -175,46 +174,6 @@ class Mapper:
             )
 
 
-def _placement(topology: AtomTopology) -> tuple[np.ndarray, np.ndarray]:
-    """Atoms (n_placed,) that are placed by their minimum image to another one of their residue, and those others.
-
-    The others are bonded neighbours where the topology has bonds, else the first atom of the residue.
-    """
-    n = topology.n_atoms
-    first = np.flatnonzero(np.diff(topology.residues, prepend=-1))
-    root = first[np.cumsum(np.diff(topology.residues, prepend=-1) != 0) - 1]
-    placed = np.flatnonzero(np.arange(n) != root)
-    if len(topology.bonds) == 0:
-        return placed, root[placed]
-    same = topology.residues[topology.bonds[:, 0]] == topology.residues[topology.bonds[:, 1]]
-    bonds = topology.bonds[same]
-    graph = csr_matrix((np.ones(len(bonds)), (bonds[:, 0], bonds[:, 1])), shape=(n, n))
-    # A virtual atom joined to the first atom of each residue makes one search over all of them.
-    hub = csr_matrix((np.ones(len(first)), (np.full(len(first), n), first)), shape=(n + 1, n + 1))
-    graph.resize((n + 1, n + 1))
-    _, parents = breadth_first_order(graph + hub, n, directed=False, return_predecessors=True)
-    # Atoms without a path of bonds (ions of several atoms, virtual sites) follow the first of their residue.
-    return placed, np.where(parents[placed] < 0, root[placed], parents[placed])
-
-
-def _differences(placed: np.ndarray, parents: np.ndarray, n_atoms: int) -> csr_matrix:
-    """(n_placed, n_atoms) +1 for a placed atom and -1 for its parent: the vectors between them in one product."""
-    rows = np.repeat(np.arange(len(placed)), 2)
-    values = np.tile([1.0, -1.0], len(placed))
-    return csr_matrix((values, (rows, np.stack([placed, parents], axis=1).ravel())), shape=(len(placed), n_atoms))
-
-
-def _carried(centre: csr_matrix, placed: np.ndarray, parents: np.ndarray) -> csr_matrix:
-    """(n_beads, n_placed) weight in each bead of a placed atom and of all atoms that are placed by way of it."""
-    n_atoms = centre.shape[1]
-    step = csr_matrix((np.ones(len(placed)), (placed, parents)), shape=(n_atoms, n_atoms))
-    total = generation = centre
-    while generation.nnz:
-        generation = generation @ step
-        total = total + generation
-    return csr_matrix(total[:, placed])
-
-
 def map_trajectory(
     path: str | Path,
     mapper: Mapper,
@@ -225,6 +184,8 @@ def map_trajectory(
     max_frames: int | None = None,
     dump_units: str | None = None,
     expected_frames: int | None = None,
+    check_forces: bool = True,
+    reach_A: float = 0.0,
     chunk: int = 64,
 ) -> int:
     """Map a trajectory and write the bead file; returns the number of frames written.
@@ -233,11 +194,15 @@ def map_trajectory(
     ----------
     start_ps, stride, max_frames:
         Discard what lies before ``start_ps``, then keep every ``stride``-th frame, at most ``max_frames``.
+    check_forces:
+        See `atoms.read_frames`.
+    reach_A:
+        The largest distance that will be asked for later: cutoff of the network, range of the RDF and the ADF.
 
     Raises
     ------
     InputError
-        See `atoms.read_frames`; also no frame left.
+        See `atoms.read_frames`; also no frame left, or a cell smaller than twice ``reach_A``.
     """
     written = 0
     bar = Progress(expected_frames or 0, "mapping", "frames")
@@ -251,8 +216,10 @@ def map_trajectory(
                 buffer.clear()
 
         kept = -1
-        for frame in read_frames(mapper.atoms, trajectories, dump_units):
+        for number, frame in enumerate(read_frames(mapper.atoms, trajectories, dump_units, check_forces)):
             bar.update()
+            if number == 0:
+                _check_reach(frame.cell_A, reach_A, trajectories[0])
             if frame.time_ps < start_ps:
                 continue
             kept += 1
@@ -271,3 +238,12 @@ def map_trajectory(
         raise InputError(trajectories[0], "frames", f"none at or after {start_ps} ps", "at least one")
     log.info("mapped %d frames of %d atoms to %d beads", written, mapper.atoms.n_atoms, mapper.topology.n_beads)
     return written
+
+
+def _check_reach(cell_A: np.ndarray, reach_A: float, source: str | Path) -> None:
+    """Half of the smallest width of the cell is at least ``reach_A``."""
+    half_A = 0.5 * float(perpendicular_widths_A(cell_A).min())
+    if reach_A > half_A:
+        found = f"{2 * half_A:.3f} A between its faces"
+        expected = f"at least {2 * reach_A:g} A, twice the largest of network.cutoff_A and the r_max_A of RDF and ADF"
+        raise InputError(source, "frame 0, cell", found, expected)

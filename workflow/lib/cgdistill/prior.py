@@ -22,12 +22,15 @@ import numpy as np
 import pandas as pd
 
 from .beads import BeadFrames, BeadTopology
+from .console import log
 from .errors import InputError
 from .evaluation.neighbours import NeighbourList
 from .tables import read_table, write_table
 
 #: How far out a frame is searched for the closest pair of two types.
 _SEARCH_A = 8.0
+#: exp() of a little more is no number of 64 bits.
+_LARGEST_EXPONENT = 600.0
 
 _COLUMNS = ("bead_1", "bead_2", "E0_kcal_mol", "a_per_A", "lowest_distance_A", "mean_force_kcal_mol_A")
 
@@ -107,12 +110,13 @@ def fit_prior(
     Returns
     -------
     One row per pair of types: ``bead_1, bead_2, E0_kcal_mol, a_per_A, lowest_distance_A,
-    mean_force_kcal_mol_A``. The mean force magnitude s is that of all beads of the two types.
+    mean_force_kcal_mol_A``. The mean force magnitude s is that of all beads of the two types. For types that never
+    come within 8 A of each other see `_lowest_distances_A`.
 
     Raises
     ------
     InputError
-        No forces, or a pair of types that never comes within reach.
+        No forces, a type that never comes near any bead, or a ``delta_A`` too small for numbers to hold.
     """
     closest: list[np.ndarray] = []
     force_sum = np.zeros(topology.n_types)
@@ -127,19 +131,54 @@ def fit_prior(
     per_frame = np.concatenate(closest)
     counts = np.bincount(topology.bead_types, minlength=topology.n_types) * n_frames
     a = np.log(1.0 / fraction) / delta_A
+    lowest_A = _lowest_distances_A(per_frame, outlier_iqr, topology.type_names, source)
     rows = []
     for i in range(topology.n_types):
         for j in range(i, topology.n_types):
             names = topology.type_names[i], topology.type_names[j]
-            if not np.isfinite(per_frame[:, i, j]).any():
-                raise InputError(
-                    source, f"pair {names[0]}-{names[1]}", "no pair in any frame", f"pairs within {_SEARCH_A} A"
-                )
-            t = lowest_distance_A(per_frame[:, i, j], outlier_iqr)
+            t = lowest_A[i, j]
             members = [i] if i == j else [i, j]
             s = force_sum[members].sum() / counts[members].sum()
+            if a * t > _LARGEST_EXPONENT:
+                found = (
+                    f"{delta_A:g} A, a force that falls by exp({a * t:.0f}) up to {t:.2f} A, the pair {'-'.join(names)}"
+                )
+                raise InputError(
+                    "config", "prior.delta_A", found, f"at least {delta_A * a * t / _LARGEST_EXPONENT:.3f} A"
+                )
             rows.append((*names, fraction * s * np.exp(a * t) / a, a, t, s))
     return pd.DataFrame(rows, columns=list(_COLUMNS))
+
+
+def _lowest_distances_A(
+    per_frame_A: np.ndarray, outlier_iqr: float, type_names: tuple[str, ...], source: str | Path
+) -> np.ndarray:
+    """(n_types, n_types) lowest distance of each pair of types, A; those never seen near each other get a stand-in.
+
+    A single solute has no second one, and like ions of a dilute solution may not meet. A wall at the nearest distance
+    at which either type was seen with any bead keeps such beads from overlapping, and is no farther out than they can
+    come: it adds nothing to what the network says of the distances beyond.
+    """
+    n = len(type_names)
+    lowest = np.full((n, n), np.nan)
+    for i in range(n):
+        for j in range(i, n):
+            if np.isfinite(per_frame_A[:, i, j]).any():
+                lowest[i, j] = lowest[j, i] = lowest_distance_A(per_frame_A[:, i, j], outlier_iqr)
+    seen = np.isfinite(lowest)
+    for i in np.flatnonzero(~seen.any(axis=1)).tolist():
+        pairs = ", ".join(f"{type_names[i]}-{name}" for name in type_names)
+        expected = "at least one near it: a longer or denser trajectory, or a mapping without this type"
+        raise InputError(source, f"pairs {pairs}", f"none within {_SEARCH_A:g} A in any frame", expected)
+    nearest = np.nanmin(lowest, axis=1)
+    for i, j in np.argwhere(~seen).tolist():
+        lowest[i, j] = min(nearest[i], nearest[j])
+        if i <= j:
+            log.warning(
+                "%s: pair %s-%s: never within %g A; its prior stands at %.2f A, as near as either comes to any bead",
+                source, type_names[i], type_names[j], _SEARCH_A, lowest[i, j],
+            )  # fmt: skip
+    return lowest
 
 
 def write_prior(path: str | Path, table: pd.DataFrame, provenance: dict[str, Any]) -> None:
@@ -166,6 +205,13 @@ def prior_from_table(table: pd.DataFrame, type_names: tuple[str, ...], source: s
     for row in table.itertuples(index=False):
         if row.bead_1 in index and row.bead_2 in index:
             i, j = index[str(row.bead_1)], index[str(row.bead_2)]
+            pair = f"pair {row.bead_1}-{row.bead_2}"
+            if not np.isnan(energy[i, j]):
+                raise InputError(source, pair, "a second row", "one row per pair")
+            for name in ("E0_kcal_mol", "a_per_A"):
+                value = getattr(row, name)
+                if not (isinstance(value, int | float | np.number) and 0 <= value < np.inf):
+                    raise InputError(source, f"{pair}, {name}", value, "a number from 0")
             energy[i, j] = energy[j, i] = row.E0_kcal_mol
             decay[i, j] = decay[j, i] = row.a_per_A
     missing = [f"{type_names[i]}-{type_names[j]}" for i, j in zip(*np.nonzero(np.isnan(energy)), strict=True) if i <= j]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -83,20 +84,29 @@ def read_split(path: str | Path, n_frames: int) -> Split:
     Raises
     ------
     InputError
-        A part is missing, empty, overlaps another, or names a frame that does not exist.
+        A part is missing, empty, in disorder, overlaps another, or names a frame that does not exist.
     """
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
-        parts = {name: np.asarray(data[name], dtype=np.int64) for name in PARTS}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        lists = {name: data[name] for name in PARTS}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(path, "file", repr(error), "JSON with train, valid and test") from None
+    for name, part in lists.items():
+        # Python's own integers: numpy would cut 2.7 and turn "3" into a number.
+        if not isinstance(part, list) or not all(type(index) is int for index in part):
+            raise InputError(path, name, "something else", "a list of frame indices")
+        if not all(0 <= index < n_frames for index in part):
+            raise InputError(
+                path, f"{name}, frame", next(i for i in part if not 0 <= i < n_frames), f"frames below {n_frames}"
+            )
+        if any(second < first for first, second in pairwise(part)):
+            raise InputError(path, name, "frames in disorder", "increasing frames")
+    parts = {name: np.array(part, dtype=np.int64) for name, part in lists.items()}
     together = np.concatenate(list(parts.values()))
     if any(len(part) == 0 for part in parts.values()):
         raise InputError(path, "parts", {k: len(v) for k, v in parts.items()}, "at least one frame in each")
     if len(np.unique(together)) != len(together):
         raise InputError(path, "parts", "a frame in two parts", "disjoint parts")
-    if together.min() < 0 or together.max() >= n_frames:
-        raise InputError(path, "frame", int(together.max()), f"frames below {n_frames}")
     return Split(**parts)
 
 

@@ -33,11 +33,19 @@ def read_table(path: str | Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     Raises
     ------
     InputError
-        The file does not start with the provenance line, or one of ``columns`` is missing.
+        No such file, one that does not start with the provenance line or is no table behind it, or one of
+        ``columns`` is missing.
     """
     read_provenance(path)
-    # Not comment="#", which would cut a value that holds one.
-    table = pd.read_csv(path, skiprows=1, keep_default_na=False, na_values=["", "nan"])
+    try:
+        # Not comment="#", which would cut a value that holds one.
+        table = pd.read_csv(path, skiprows=1, keep_default_na=False, na_values=["", "nan"])
+    except (
+        ValueError,
+        OSError,
+        OverflowError,
+    ) as error:  # pandas' own and those of text that is not UTF-8 are ValueErrors
+        raise InputError(path, "table", " ".join(str(error).split()), "comma-separated values in UTF-8") from None
     for column in columns:
         if column not in table.columns:
             raise InputError(path, "columns", list(table.columns), f"a column '{column}'")
@@ -45,10 +53,24 @@ def read_table(path: str | Path, columns: Sequence[str] = ()) -> pd.DataFrame:
 
 
 def read_provenance(path: str | Path) -> dict[str, Any]:
-    """Provenance record of a table."""
-    with open(path, encoding="utf-8") as stream:
-        first = stream.readline()
+    """Provenance record of a table.
+
+    Raises
+    ------
+    InputError
+        See `read_table`.
+    """
+    try:
+        with open(path, encoding="utf-8") as stream:
+            first = stream.readline()
+    except (OSError, ValueError) as error:
+        raise InputError(path, "line 1", error, "a table of cgdistill in UTF-8") from None
     if not first.startswith(_MARK):
         raise InputError(path, "line 1", repr(first[:40]), f"a line starting with '{_MARK.strip()}'")
-    record: dict[str, Any] = json.loads(first[len(_MARK) :])
+    try:
+        record = json.loads(first[len(_MARK) :])
+    except (ValueError, RecursionError) as error:
+        raise InputError(path, "line 1", error, "the provenance as JSON") from None
+    if not isinstance(record, dict):
+        raise InputError(path, "line 1", type(record).__name__, "the provenance as a JSON object")
     return record

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..provenance import whole_file
+from ..untrusted import open_hdf5
 from .metrics import centre_per_type
 
 FORMAT = "cgdistill-predictions-1"
@@ -111,11 +112,7 @@ def write_predictions(path: str | Path, predictions: Predictions, provenance: Ma
 
 def read_predictions(path: str | Path) -> Predictions:
     """Read predictions; format and units are checked."""
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise InputError(path, "file", error, f"an HDF5 file of format {FORMAT}") from None
-    with file:
+    with open_hdf5(path, f"an HDF5 file of format {FORMAT}") as file:
         if file.attrs.get("format") != FORMAT:
             raise InputError(path, "attribute 'format'", file.attrs.get("format"), FORMAT)
         arrays: dict[str, np.ndarray] = {}

@@ -1,0 +1,57 @@
+"""Table of the faults for docs/reliability.md: ``python -m tests.faults.table [--write]``."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from itertools import groupby
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from cases import FAULTS, ROOT
+
+DOCUMENT = ROOT / "docs" / "reliability.md"
+BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
+_OUTCOMES = {"refused": "refused", "told": "goes on, with a warning", "works": "works"}
+
+
+def _plain(message: str) -> str:
+    """A regular expression as the text that it stands for."""
+    text = re.sub(r"\\[dSw][+*]?|\.\*|\(\?:", "…", message)
+    text = re.sub(r"\{\d+\}", "…", text)
+    text = re.sub(r"\\(.)", r"\1", text)
+    return text.replace("|", "\\|")
+
+
+def table() -> str:
+    """The faults by group as Markdown, with counts."""
+    counts = Counter(case.outcome for case in FAULTS)
+    lines = [
+        f"{len(FAULTS)} faults: {counts['refused']} are refused, {counts['told']} named in a warning, "
+        f"{counts['works']} do no harm. What stands for a file, a frame or a number is …",
+    ]
+    for group, cases in groupby(FAULTS, key=lambda case: case.group):
+        rows = list(cases)
+        lines += ["", f"**{group}** ({len(rows)})", "", "| fault | outcome | what is said |", "|---|---|---|"]
+        for case in rows:
+            said = case.message if case.outcome == "works" else f"`{_plain(case.message)}`"
+            lines.append(f"| {case.title.replace('|', '')} | {_OUTCOMES[case.outcome]} | {said} |")
+    return "\n".join(lines) + "\n"
+
+
+def write() -> None:
+    """Put the table between its marks in the document."""
+    text = DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.is_file() else "# Reliability\n"
+    if BEGIN not in text:
+        text = text.rstrip("\n") + f"\n\n## Faults of input\n\n{BEGIN}\n{END}\n"
+    before, rest = text.split(BEGIN)
+    DOCUMENT.write_text(f"{before}{BEGIN}\n{table()}{END}{rest.split(END)[1]}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    if "--write" in sys.argv:
+        write()
+    else:
+        print(table())
