@@ -1,6 +1,7 @@
 """The whole workflow, as a user runs it, on the smallest config that touches every rule."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -99,6 +100,29 @@ def test_running_again_does_nothing(finished, root):
     assert status == 0 and "Nothing to be done" in text, text[-3000:]
 
 
+def test_verify_of_a_finished_run(finished, root, capsys):
+    """No fault in what the rules have made, all of it in the manifest; a changed dump is found, and is put back."""
+    results = finished / "results" / RUN
+    arguments = ["verify", str(results), "--config", str(root / "tests/configs/end-to-end.yaml")]
+    assert main(arguments) == 0
+    summary = capsys.readouterr().out
+    assert summary.count("\n") == 1 and "are not here" not in summary
+    dump = results / "simulations/T/seed-1/replica-1/trajectory.lammpstrj"
+    text, times = dump.read_text(), dump.stat()
+    dump.write_text(text.replace("7", "8", 1))
+    assert main(arguments) == 1
+    faults = capsys.readouterr().out.splitlines()[:-1]
+    assert faults[0] == f"{dump} (simulate_T_1): changed"
+    # By its variant's structure, the spread of the teachers (first runs), and nobody else.
+    assert {fault.split(" ")[0].removeprefix(f"{results}/") for fault in faults[1:]} == {
+        *(f"structure/T/{name}.parquet" for name in ("curves", "blocks", "resolved", "series")),
+        "structure/T/runs.csv",
+        "tables/spread.csv",
+    }
+    dump.write_text(text)
+    os.utime(dump, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
 def test_one_variant_reruns_alone(finished, root):
     """A student trained anew: the target of its variant makes what follows from it, and nothing of the others."""
     target = f"results/{RUN}/structure/S2-aa-kd-bead/summary.csv"
@@ -114,6 +138,8 @@ def test_one_variant_reruns_alone(finished, root):
         "compute_tae": 1,
         "total": 5,
     }
+    status, text = snakemake(root, finished, "--dry-run", "--forcerun", "train_student_S2-aa-kd-bead_1")
+    assert status == 0 and "record_checksums" in text, "the manifest follows"
 
 
 def planned(root, folder, config):
@@ -136,6 +162,7 @@ def test_other_jobs_rerun_no_simulation(finished, root):
 
 #: Rules that draw or write from tables.
 LAST = {"collect_tables", "compare_models", "estimate_ceiling", "measure_spread", "write_report", "default", "total"}
+LAST |= {"record_checksums"}
 LAST |= {f"plot_{name}" for name in ("structure", "models", "stability", "networks", "boxes")}
 ANALYSIS = LAST | {"compute_reference", "compute_structure", "compute_tae"}
 
@@ -200,7 +227,7 @@ def test_another_look_of_the_figures_draws_them(finished, root, tmp_path):
     shutil.copy(root / "Snakefile", tmp_path)
     config = yaml.safe_load((root / "tests/configs/end-to-end.yaml").read_text(encoding="utf-8"))
     plots = {f"plot_{name}" for name in ("structure", "models", "stability", "networks", "boxes")}
-    assert planned(tmp_path, finished, config) == plots | {"write_report", "default", "total"}
+    assert planned(tmp_path, finished, config) == plots | {"write_report", "record_checksums", "default", "total"}
 
 
 def test_summary_command(finished, capsys):

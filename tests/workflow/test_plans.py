@@ -113,6 +113,7 @@ def test_paper_plans_the_whole_matrix(root, tmp_path):
     assert counts["compute_structure"] == counts["compute_tae"] == 11
     for rule in ("map_trajectory", "fit_prior", "average_ensemble", "collect_tables", "compare_models", "write_report"):
         assert counts[rule] == 1
+    assert counts["record_checksums"] == 1
     for rule in ("estimate_ceiling", "measure_spread", *(f"plot_{job}" for job in JOBS)):
         assert counts[rule] == 1
     for rule in ("build_box", "minimise_aa", "equilibrate_aa", "produce_aa"):

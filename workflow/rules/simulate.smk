@@ -8,11 +8,6 @@ for variant, number, runs in simulation_jobs():
             # Of all members, so that another number of runs per job reruns nothing; one job exports them anyway.
             cards=expand(f"{RESULTS}/models/{variant}/{{member}}/card.json", member=members(variant)),
             networks=expand(f"{RESULTS}/models/{variant}/{{member}}/networks", member=members(variant)),
-            mliap=(
-                expand(f"{RESULTS}/models/{variant}/{{member}}/mliap.pt", member=members(variant))
-                if SIMULATION["coupling"] == "mliap"
-                else []
-            ),
             beads=BEADS,
             split=SPLIT,
         output:

@@ -1,8 +1,9 @@
 """Simulate runs of one variant: minimisation, equilibration, production, each from its own frame of the training set.
 
-Inputs: cards, networks, mliap (coupling mliap), beads, split. Outputs: five files per run, in its folder.
+Inputs: cards, networks, beads, split. Outputs: five files per run, in its folder.
 """
 
+from contextlib import ExitStack
 from pathlib import Path
 
 from cgdistill.beads import BeadFile
@@ -10,14 +11,14 @@ from cgdistill.console import job
 from cgdistill.provenance import stamp
 from cgdistill.split import read_split, start_frame
 
-with job(snakemake.log[0], snakemake.threads) as log:
+with job(snakemake.log[0], snakemake.threads) as log, ExitStack() as stack:
     import torch
     from cgdistill.devices import choose_device
     from cgdistill.evaluation.network_potential import JointNetworkPotential
     from cgdistill.md.lammps_engine import MliapModel
     from cgdistill.md.simulation import RunPlan, run_simulations
     from cgdistill.md.simulation_spec import SimulationSpec
-    from cgdistill.model_folder import load_networks
+    from cgdistill.model_folder import load_networks, written_mliap
 
     torch.set_num_threads(snakemake.threads)
     source, params = snakemake.input, snakemake.params
@@ -51,7 +52,8 @@ with job(snakemake.log[0], snakemake.threads) as log:
                 )
             )
     if spec.coupling == "mliap":
-        interaction = [MliapModel(folders[name] / "mliap.pt", networks[name][0].type_names) for name in members]
+        files = stack.enter_context(written_mliap(networks))
+        interaction = [MliapModel(files[name], networks[name][0].type_names) for name in members]
     else:
         ensembles = [networks[name] for name in members]
         interaction = JointNetworkPotential(ensembles, topology.bead_types, spec.skin_A, device=device)

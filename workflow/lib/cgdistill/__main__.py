@@ -1,4 +1,4 @@
-"""Command line: ``cgdistill summary results/<run>``, and the structure analysis of any trajectory of beads."""
+"""Command line: summary and check of a run, LAMMPS plugin, and the structure analysis of any trajectory of beads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 
 from .analysis_cli import add_commands
 from .errors import InputError
+from .md.plugin_build import FILE_NAME, build_plugin
 from .tables import read_table
+from .verify_cli import add_verify
 
 
 def summary(folder: Path) -> str:
@@ -38,23 +40,47 @@ def summary(folder: Path) -> str:
     return "\n".join(lines)
 
 
+def _plugin(chosen: argparse.Namespace) -> str:
+    path = build_plugin(chosen.output, chosen.cxx, chosen.lammps_headers, chosen.portable)
+    return f"{path}\nIn LAMMPS: plugin load {path.resolve()}"
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(
-        prog="cgdistill", description="Errors of a finished run, and the structure of any trajectory of beads."
+        prog="cgdistill",
+        description="Errors and check of a finished run, its models in LAMMPS, structure of any trajectory of beads.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("summary", help="overall errors of a finished run")
     command.add_argument("folder", type=Path, help="results/<run>")
     command.set_defaults(run=lambda chosen: summary(chosen.folder))
+    command = commands.add_parser(
+        "lammps-plugin",
+        help="compile the pair style cgdistill for LAMMPS",
+        description="Compile the pair style cgdistill, a plugin for LAMMPS that runs exported models over MPI ranks.",
+        epilog="Example, for another LAMMPS: cgdistill lammps-plugin --cxx mpicxx --lammps-headers lammps/src",
+    )
+    command.add_argument(
+        "--output", "-o", type=Path, default=Path(FILE_NAME), metavar="FILE", help=f"default: {FILE_NAME}"
+    )
+    command.add_argument("--cxx", metavar="COMMAND", help="C++ compiler (default: $CXX, or g++, or c++)")
+    command.add_argument(
+        "--lammps-headers", type=Path, metavar="DIR", help="folder of LAMMPS's pair.h (default: the Python package's)"
+    )
+    command.add_argument("--portable", action="store_true", help="not only for processors like this machine's")
+    command.set_defaults(run=_plugin)
+    add_verify(commands)
     add_commands(commands)
     chosen = parser.parse_args(arguments)
     try:
-        print(chosen.run(chosen))
+        found = chosen.run(chosen)
     except InputError as error:
         print(f"cgdistill: {error}", file=sys.stderr)
         return 1
-    return 0
+    text, status = found if isinstance(found, tuple) else (found, 0)
+    print(text)
+    return int(status)
 
 
 if __name__ == "__main__":

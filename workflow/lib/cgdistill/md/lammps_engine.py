@@ -127,7 +127,7 @@ class Engine:
         if restart is None:
             self._create()
         else:
-            self._commands("boundary p p p", "box tilt large", f'read_restart "{restart}"')
+            self._commands("boundary p p p", "box tilt large", f"read_restart {_quoted(restart)}")
         self._couple(interaction)
         self._commands(
             f"neighbor {spec.skin_A!r} bin",
@@ -174,7 +174,7 @@ class Engine:
                     "external, or a LAMMPS built with ML-IAP, PYTHON and MLIAP_ENABLE_PYTHON (conda-forge, Linux)",
                 )
             names = " ".join(interaction.type_names)
-            self._commands(f'pair_style mliap unified "{interaction.path}" 0', f"pair_coeff * * {names}")
+            self._commands(f"pair_style mliap unified {_quoted(interaction.path)} 0", f"pair_coeff * * {names}")
             return
         self._callback = _Callback(self.lmp, interaction, self.system)
         self._commands("fix potential all external pf/callback 1 1")
@@ -282,13 +282,13 @@ class Engine:
     def write_frame(self, path: Path) -> None:
         """Append the current configuration to a dump."""
         self._commands(
-            f'write_dump all custom "{path}" id type xu yu zu '
+            f"write_dump all custom {_quoted(path)} id type xu yu zu "
             "modify sort id units yes time yes append yes format float %.5f"
         )
 
     def write_restart(self, path: Path) -> None:
         """Write LAMMPS's binary restart file."""
-        self._commands(f'write_restart "{path}"')
+        self._commands(f"write_restart {_quoted(path)}")
 
     def version(self) -> str:
         """LAMMPS's version, a date."""
@@ -297,6 +297,14 @@ class Engine:
     def close(self) -> None:
         """Free LAMMPS."""
         self.lmp.close()
+
+
+def _quoted(path: Path) -> str:
+    """A path as one word of a LAMMPS command, in which nothing is replaced."""
+    text = str(path)
+    if '"' in text or not text.isprintable():
+        raise InputError("LAMMPS", "path", repr(text), "a path without double quotes and control characters")
+    return f'"{text}"'
 
 
 class _Callback:

@@ -92,7 +92,7 @@ def write_data_file(
         partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-_INPUT = """\
+_MLIAP = """\
 # Coarse-grained simulation with a network exported by cgdistill.
 # Needs a LAMMPS with the packages ML-IAP and PYTHON, built with MLIAP_ENABLE_PYTHON=yes
 # (conda-forge's build for Linux is one), and a Python that can import what the model file needs.
@@ -107,6 +107,33 @@ read_data {data_file}
 pair_style mliap unified {model_file} 0
 pair_coeff * * {type_names}
 
+"""
+
+_PLUGIN = """\
+# Coarse-grained simulation over MPI ranks with networks exported by cgdistill.
+# Needs a LAMMPS with the package PLUGIN, and the plugin, which `cgdistill lammps-plugin` makes; no Python.
+#   mpiexec -n 64 lmp -in in.plugin.lammps -var nx 5 -var ny 5 -var nz 4
+
+variable plugin index ./pair_cgdistill.so
+variable precision index single
+variable nx index 1
+variable ny index 1
+variable nz index 1
+
+units real
+atom_style atomic
+boundary p p p
+box tilt large
+read_data {data_file}
+replicate ${{nx}} ${{ny}} ${{nz}}
+
+plugin load ${{plugin}}
+pair_style cgdistill precision ${{precision}}
+pair_coeff * * {model_file} {type_names}
+
+"""
+
+_PROTOCOL = """\
 neighbor {skin_A:g} bin
 neigh_modify every 1 delay 0 check yes
 timestep {timestep_fs:g}
@@ -114,7 +141,7 @@ thermo_style custom step time temp pe etotal press
 thermo {thermo_steps}
 {minimise}
 reset_timestep 0 time 0.0
-velocity all create {temperature_K:g} {velocity_seed} mom yes rot no dist gaussian
+velocity all create {temperature_K:g} {velocity_seed} mom yes rot no dist gaussian{loop}
 fix integrate all {integrator}
 {equilibrate}
 dump frames all custom {frame_steps} trajectory.lammpstrj id type xu yu zu
@@ -155,8 +182,36 @@ def write_lammps_input(
     type_names:
         Bead types in the order of the LAMMPS types, by the names that the model knows.
     """
+    _write_input(path, _MLIAP, model_file, data_file, type_names, spec, velocity_seed, "")
+
+
+def write_plugin_input(
+    path: str | Path,
+    model_file: str,
+    data_file: str,
+    type_names: Sequence[str],
+    spec: SimulationSpec,
+    velocity_seed: int,
+) -> None:
+    """As `write_lammps_input` with ``pair_style cgdistill``, for boxes replicated by ``-var nx 5 -var ny 5 -var nz 4``.
+
+    Velocities do not depend on the number of ranks.
+    """
+    _write_input(path, _PLUGIN, model_file, data_file, type_names, spec, velocity_seed, " loop geom")
+
+
+def _write_input(
+    path: str | Path,
+    head: str,
+    model_file: str,
+    data_file: str,
+    type_names: Sequence[str],
+    spec: SimulationSpec,
+    velocity_seed: int,
+    loop: str,
+) -> None:
     equilibrate = f"run {spec.equilibration_steps}" if spec.equilibration_steps else ""
-    text = _INPUT.format(
+    text = (head + _PROTOCOL).format(
         data_file=data_file,
         model_file=model_file,
         type_names=" ".join(type_names),
@@ -166,6 +221,7 @@ def write_lammps_input(
         minimise=minimise_command(spec) if spec.minimise.max_iterations else "",
         temperature_K=spec.temperature_K,
         velocity_seed=velocity_seed,
+        loop=loop,
         integrator=integrator(spec),
         equilibrate=equilibrate,
         frame_steps=spec.steps(spec.frame_every_ps),
