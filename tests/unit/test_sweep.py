@@ -1,4 +1,4 @@
-"""Tables of settings: what they become, what cells share, and faults. What is planned: tests/workflow/test_sweep_plans.py."""
+"""Tables of settings: what they become, what cells share, and faults. Plans: tests/workflow/test_sweep_plans.py."""
 
 import copy
 
