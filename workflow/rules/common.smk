@@ -14,7 +14,7 @@ if not WORKFLOW.is_dir():
 sys.path.insert(0, str(WORKFLOW / "lib"))
 # They put it last: without the variable, the package of another clone that is installed would do the work.
 if os.environ.get("PYTHONPATH", "").split(os.pathsep)[0] != sys.path[0]:
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [sys.path[0], os.environ.get("PYTHONPATH")]))
+    os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [sys.path[0], os.environ.get("PYTHONPATH")])))
 
 from cgdistill.config import check_config, read_students, read_yaml, sorted_keys, table_rows, validate
 from cgdistill.errors import InputError
@@ -72,9 +72,14 @@ RESULTS, LOGS, BENCH = (_place(f"{top}/{RUN}") for top in ("results", "logs", "b
 workflow.modifier.path_modifier = PathModifier(None, None, workflow)
 
 
+def results_of(run):
+    """Results of another run."""
+    return _place(f"results/{run}")
+
+
 def maker(product):
     """Results of the run that makes a product that cells of a sweep share."""
-    return _place(f"results/{SHARED[product]}") if product in SHARED else RESULTS
+    return results_of(SHARED.get(product, RUN))
 
 
 BEADS = f"{maker('beads')}/mapped/beads.h5"
@@ -85,7 +90,7 @@ CHECKPOINTS = f"{RESULTS}/checkpoints"
 SEEDS = config["teachers"]["seeds"]
 #: Folders of the teachers by name.
 TEACHERS = {
-    name: f"{_place('results/' + SHARED.get('teachers', {}).get(name, RUN))}/teachers/{name}"
+    name: f"{results_of(SHARED.get('teachers', {}).get(name, RUN))}/teachers/{name}"
     for name in names_of_teachers(SEEDS)
 }
 _VARIANTS = {variant.name: variant for variant in all_variants(len(SEEDS), students)}
