@@ -7,6 +7,7 @@ do on a file's word (follow pointers, as h5py does with one kind of type) is ref
 from __future__ import annotations
 
 import json
+import mmap
 import re
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ _PLAIN = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING, h5py.h5t.ENUM, h5py
 
 #: Data that take more memory than this are there in the file, compressed by no more than a factor.
 _UNFILLED_BYTES, _MOST_COMPRESSED = 2**24, 2000
+#: Where HDF5 keeps texts of any length: how such a collection begins, and the size of its header and of each object's.
+_HEAP, _HEAP_HEADER_BYTES = b"GCOL\x01\0\0\0", 16
 
 
 def own_file(folder: str | Path, name: str, expected: str) -> Path:
@@ -94,13 +97,15 @@ def open_hdf5(path: str | Path, expected: str, item: str = "file") -> h5py.File:
     Raises
     ------
     InputError
-        No HDF5 file, a type of another kind, data in other files, or sizes that nothing in the file fills.
+        No HDF5 file, a type of another kind, data in other files, sizes that nothing in the file fills, or a damaged
+        collection of texts (HDF5 would look for its end for ever).
     """
     try:
         file = h5py.File(path, "r")
     except (OSError, ValueError) as error:
         raise InputError(path, item, error, expected) from None
     try:
+        _check_heaps(path)
         _check_group(file, path)
     except InputError:
         file.close()
@@ -121,6 +126,24 @@ def check_hdf5(path: str | Path, item: str) -> None:
     """
     if h5py.is_hdf5(path):
         open_hdf5(path, "a whole HDF5 file of numbers and text", item).close()
+
+
+def _check_heaps(path: str | Path) -> None:
+    """Every step through a collection of texts leads on, and to its end."""
+    with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        start = content.find(_HEAP)
+        while start >= 0:
+            size = int.from_bytes(content[start + 8 : start + 16], "little")
+            place, end = start + _HEAP_HEADER_BYTES, min(start + size, len(content))
+            while place + _HEAP_HEADER_BYTES <= end:
+                index = int.from_bytes(content[place : place + 2], "little")
+                length = int.from_bytes(content[place + 8 : place + 16], "little")
+                # Object 0 is the free space with its header; of the others the length stands without.
+                step = length if index == 0 else _HEAP_HEADER_BYTES + (length + 7) // 8 * 8
+                if step < _HEAP_HEADER_BYTES or place + step > start + size:
+                    raise InputError(path, f"texts at byte {start}", f"one of {length} bytes", f"within {size} bytes")
+                place += step
+            start = content.find(_HEAP, start + len(_HEAP))
 
 
 def _check_group(root: h5py.Group, path: str | Path) -> None:
