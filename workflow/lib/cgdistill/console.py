@@ -59,7 +59,7 @@ def job(log_path: str | Path | None, threads: int = 1) -> Iterator[logging.Logge
         handler.setFormatter(logging.Formatter(_FORMAT, datefmt="%Y-%m-%d %H:%M:%S"))
         log.addHandler(handler)
     log.setLevel(logging.INFO)
-    log.propagate = False
+    propagates, log.propagate = log.propagate, False
     start = time.perf_counter()
     try:
         yield log
@@ -79,6 +79,7 @@ def job(log_path: str | Path | None, threads: int = 1) -> Iterator[logging.Logge
         log.exception("failed after %.1f s", time.perf_counter() - start)
         raise
     finally:
+        log.propagate = propagates
         for handler in handlers:
             log.removeHandler(handler)
             handler.close()
