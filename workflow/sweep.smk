@@ -34,7 +34,7 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 STUDY = f"results/{study_name(SWEEP, BASE)}"
 
-for cell, shared in zip(CELLS, shared_products([cell.config for cell in CELLS])):
+for cell, shared in zip(CELLS, shared_products([cell.config for cell in CELLS]), strict=True):
     cell_name = f"cell_{cell.name}"
     cell_name_ = f"{cell_name}_"
 

@@ -220,6 +220,7 @@ def test_teachers_alone(root, write_config):
     ("changes", "line"),
     [
         ({"training__learning_rat": 1e-3}, "config: training: found unknown key 'learning_rat'"),
+        ({"shared": {"beads": "demo"}}, "config: top level: found unknown key 'shared'"),
         ({"network__cutoff_A": ...}, "config: network: found no key 'cutoff_A'"),
         ({"structure__adf__triplets": [["Cho", "Na", "Cl"]]}, "config: structure.adf.triplets[0]: found Na"),
         (

@@ -31,11 +31,13 @@ def schema(name):
     return read_yaml(WORKFLOW / "schemas" / f"{name}.schema.yaml")
 
 
+#: Whether another workflow, or a sweep, imports this one.
+IS_MODULE = workflow.modifier.parent_modifier is not None
 # What another cell of a sweep makes for this run too (cgdistill.sweep.shared_products); no key of users.
-SHARED = config.pop("shared", {})
+SHARED = config.pop("shared", {}) if IS_MODULE else {}
 try:
     # Snakemake takes the last of two equal keys. The files of a workflow that imports this one are its own.
-    for file in workflow.configfiles if workflow.modifier.parent_modifier is None else []:
+    for file in [] if IS_MODULE else workflow.configfiles:
         read_yaml(file)
     validate(config, schema("config"), "config")
     students = read_students(config["students"]["table"], schema("students"))
