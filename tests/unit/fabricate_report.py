@@ -54,10 +54,11 @@ class Made:
 
 
 SEEDS = ("seed-1", "seed-2", "seed-3")
+FAILURE = "loss is nan in epoch 7, batch 3 of 60 (frames 4, <b>8</b>)"
 VARIANTS = (
     Made("T", "T", "teacher", SEEDS, 1, 3.0, ("stable", "blown up", "drifting")),
     Made("T4", "T4", "teacher_ensemble", ("ensemble",), 2, 1.5),
-    Made("S1-aa-kd-bead", "S1Ffε", "single", SEEDS[:2], 1, 2.5, ("clustered",)),
+    Made("S1-aa-kd-bead", "S1Ffε", "single", SEEDS, 1, 2.5, ("clustered", "stable", "excluded")),
     Made("S8-aa-kd-bead", "S8Ffε", "ensemble", ("ensemble",), 2, 1.4, ("blown up", "blown up")),
     Made("S8-mine", EVIL, "ensemble", ("ensemble",), 2, 1.0),
 )
@@ -88,20 +89,21 @@ def _errors(config: dict[str, Any], variants: tuple[Made, ...], rng: np.random.G
     items, tae, summary = _items(config), [], []
     for variant in variants:
         scale = {(m, r): variant.error * (1 + 0.05 * rng.normal()) for m, r, _ in variant.runs()}
-        lost = {(m, r) for m, r, stability in variant.runs() if stability == "blown up"}
+        lost = {(m, r): stability for m, r, stability in variant.runs() if stability in ("blown up", "excluded")}
         for metric, item, radius, share in items:
             keys = {"variant": variant.name, "label": variant.label, "metric": metric, "item": item, "r_max_A": radius}
             values = []
             for (member, replica), factor in scale.items():
                 failed = (member, replica) in lost
                 value = np.nan if failed else share * factor
-                status = "blown up" if failed else "finished"
+                status = lost.get((member, replica), "finished")
                 tae.append({**keys, "member": member, "replica": replica, "tae": value, "status": status})
                 values += [] if failed else [value]
             mean = np.mean(values) if values else np.nan
             std = np.std(values, ddof=1) if len(values) > 1 else np.nan
             summary.append({
-                **keys, "mean": mean, "std": std, "n": len(values), "n_failed": len(lost), "ci_low": 0.9 * mean,
+                **keys, "mean": mean, "std": std, "n": len(values), "n_failed": len(lost),
+                "n_excluded": sum(kind == "excluded" for kind in lost.values()), "ci_low": 0.9 * mean,
                 "ci_high": 1.1 * mean, "ci_of": "replicas and blocks" if len(values) > 1 else "blocks of one run",
                 "noise": 0.3 * share, "noise_high": 0.4 * share,
             })  # fmt: skip
@@ -137,10 +139,10 @@ def _runs(variants: tuple[Made, ...]) -> dict[str, pd.DataFrame]:
         speed = 4.0 if variant.kind == "teacher_ensemble" else 30.0
         for member, replica, stability in variant.runs():
             keys = {"variant": variant.name, "label": variant.label, "member": member, "replica": replica}
-            lost = stability == "blown up"
+            lost = stability in ("blown up", "excluded")
             runs.append({
-                **keys, "status": "blown up" if lost else "finished",
-                "reason": "temperature above 1500 K" if lost else "", "n_frames": 0 if lost else 100,
+                **keys, "status": stability if lost else "finished",
+                "reason": "temperature above 1500 K" if stability == "blown up" else FAILURE if lost else "", "n_frames": 0 if lost else 100,
                 "equilibrated_ps": 1.4, "n_effective": 40.0, "mean_temperature_K": 298.2, "stability": stability,
                 "onset_ps": np.nan if stability == "stable" else 12.0,
                 "stability_reason": "" if stability == "stable" else f"Largest cluster of Cho: {stability}.",
@@ -158,13 +160,22 @@ def _runs(variants: tuple[Made, ...]) -> dict[str, pd.DataFrame]:
 
 
 def _networks(variants: tuple[Made, ...], rng: np.random.Generator) -> dict[str, pd.DataFrame]:
-    """Tables training, ceiling, spread and check."""
-    training, spread = [], []
+    """Tables training, networks, ceiling, spread and check."""
+    training, spread, networks = [], [], []
     for variant in variants:
         teacher = variant.kind == "teacher"
         targets = {"F": 0.2} if teacher else {"F": 0.21, "f": 0.93, "E": 0.9, "epsilon": 0.95}
         units = {"E": "kcal/mol", "epsilon": "kcal/mol"}
         members = () if variant.kind == "teacher_ensemble" else variant.members
+        left_out = {member for member, _, stability in variant.runs() if stability == "excluded"}
+        networks += [
+            {"variant": variant.name, "label": variant.label, "member": member,
+             "status": "excluded" if member in left_out else "used", "retries": int(member == SEEDS[1]),
+             "learning_rate": 1e-3, "best_epoch": 40, "epochs": 90, "reason": FAILURE if member in left_out else "",
+             "failures": FAILURE if member in (SEEDS[1], *left_out) else ""}
+            for member in members
+        ]  # fmt: skip
+        members = [member for member in members if member not in left_out]
         training += [
             {"variant": variant.name, "label": variant.label, "member": member, "split": split, "target": target,
              "bead_type": kind, "unit": units.get(target, "kcal/mol/A"), "mae": 1.0, "rmse": 1.3,
@@ -188,7 +199,8 @@ def _networks(variants: tuple[Made, ...], rng: np.random.Generator) -> dict[str,
     check = [{"teacher": name, "n_components": 48, "rms_force_kcal_mol_A": 10.0, "rms_difference_kcal_mol_A": 2e-6}
              for name in SEEDS]  # fmt: skip
     return {name: pd.DataFrame(rows) for name, rows in
-            (("training", training), ("spread", spread), ("ceiling", ceiling), ("check", check))}  # fmt: skip
+            (("training", training), ("networks", networks), ("spread", spread), ("ceiling", ceiling),
+             ("check", check))}  # fmt: skip
 
 
 def _card(path: Path, variant: Made, member: str) -> Path:

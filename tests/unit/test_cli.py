@@ -299,5 +299,5 @@ def test_summary(run, tmp_path):
     )
     write_table(tmp_path / "tables" / "summary.csv", table, {})
     text = run("summary", tmp_path)
-    assert re.search(r"S8Ff +1\.500 ± 0\.010 +0\.500 ± 0\.010 +0\.250 ± 0\.010 +4, 1 blown up", text)
+    assert re.search(r"S8Ff +1\.500 ± 0\.010 +0\.500 ± 0\.010 +0\.250 ± 0\.010 +4, 1 failed", text)
     assert "2.000" in text and str(tmp_path / "report.html") in text

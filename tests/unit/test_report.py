@@ -331,7 +331,7 @@ def test_writing_is_reproducible_and_works_without_optional_parts(data, tmp_path
     write_report(tmp_path / "1.html", data)
     write_report(tmp_path / "2.html", data)
     assert (tmp_path / "1.html").read_bytes() == (tmp_path / "2.html").read_bytes()
-    needed = {name: data.tables[name] for name in ("summary", "runs", "performance", "training")}
+    needed = {name: data.tables[name] for name in ("summary", "runs", "performance", "training", "networks")}
     bare = replace(data, tables=needed, students=data.students.iloc[:0], figures=(), cards={},
                    runtime=data.runtime.iloc[:0])  # fmt: skip
     text = render(bare)

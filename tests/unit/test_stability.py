@@ -76,9 +76,9 @@ def run(seed=0, n_windows=20, noise_A=0.1, memory=0.0, shape=None, **drifts):
     return series, thermo
 
 
-def verdict(*args, blown_up=None, end_ps=np.nan, **settings):
+def verdict(*args, ended=None, end_ps=np.nan, **settings):
     series, thermo = run(*args, **settings)
-    return judge_run(series, thermo, SPEC, n_beads=N_BEADS, blown_up=blown_up, end_ps=end_ps)
+    return judge_run(series, thermo, SPEC, n_beads=N_BEADS, ended=ended, end_ps=end_ps)
 
 
 @pytest.mark.parametrize("n_windows", [10, 20, 50])
@@ -169,7 +169,7 @@ def test_clustered():
 
 def test_blown_up():
     """The reason and time of the simulation, whatever else; what can be told is told."""
-    found = verdict(clustered="Cl", blown_up="temperature 2000 K exceeds 1500 K", end_ps=12.5)
+    found = verdict(clustered="Cl", ended=("blown up", "temperature 2000 K exceeds 1500 K"), end_ps=12.5)
     assert (found.stability, found.onset_ps) == ("blown up", 12.5)
     assert found.stability_reason == "temperature 2000 K exceeds 1500 K"
     assert found.largest_cluster_item == "Cl" and found.min_distance_A == 3.3

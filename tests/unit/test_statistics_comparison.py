@@ -121,7 +121,7 @@ def test_blown_up_runs_are_left_out_and_counted():
     row = table.iloc[0]
     assert (row["n_a"], row["n_b"], row["test"]) == (3, 3, "paired by start frame")
     assert row["mean_a"] == pytest.approx(3.0) and row["outcome"] == "better"
-    assert "1 of 5 runs of lT8 blew up and are left out; 1 of 5 runs of lS8a blew up" in row["reason"]
+    assert "1 of 5 runs of lT8 did not finish and are left out; 1 of 5 runs of lS8a did not finish" in row["reason"]
     assert table.iloc[1]["reason"].startswith("lS8b: no finished run; 1 of 5 runs of lT8")
     assert np.isnan(table.iloc[1]["mean_b"])
 

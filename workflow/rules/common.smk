@@ -95,6 +95,10 @@ TEACHERS = {
     name: f"{results_of(SHARED.get('teachers', {}).get(name, RUN))}/teachers/{name}"
     for name in names_of_teachers(SEEDS)
 }
+#: Which of them are sound.
+HEALTH = f"{RESULTS}/teachers/health.csv"
+#: What counts as a failed training, of teachers and students alike.
+FAILURES = {key: config["failures"][key] for key in ("max_loss_ratio", "retries", "retry_factor", "then")}
 _VARIANTS = {variant.name: variant for variant in all_variants(len(SEEDS), students)}
 VARIANTS = list(_VARIANTS)
 LABELS = {name: variant.label for name, variant in _VARIANTS.items()}

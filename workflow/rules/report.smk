@@ -13,6 +13,7 @@ rule write_report:
         runs=rules.collect_tables.output.runs,
         performance=rules.collect_tables.output.performance,
         training=rules.collect_tables.output.training,
+        networks=rules.collect_tables.output.networks,
         comparisons=rules.compare_models.output.comparisons,
         noise=rules.compare_models.output.noise,
         ceiling=rules.estimate_ceiling.output.ceiling,

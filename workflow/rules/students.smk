@@ -10,6 +10,7 @@ for student in students:
                 beads=BEADS,
                 split=SPLIT,
                 prior=PRIOR,
+                health=HEALTH,
                 predictions=[teacher_predictions(member) for member in names],
             output:
                 expand(f"{RESULTS}/students/{student.name}/{{member}}/{{file}}", member=names, file=NETWORK_FILES),
@@ -32,6 +33,7 @@ for student in students:
                 network=config["network"],
                 training=TRAINING,
                 weights=dict(student.weights),
+                failures=not_compared(FAILURES),
                 device=config["device"],
                 code=source_digest("learning.training_job"),
             message:
@@ -55,6 +57,7 @@ for variant in VARIANTS:
                 for folder in networks_of(variant, member)
                 for file in ("weights.safetensors", "network.json", "metrics.csv")
             ],
+            health=HEALTH,
             beads=BEADS,
             split=SPLIT,
         output:

@@ -15,12 +15,16 @@ rule collect_tables:
         records=RECORDS,
         teachers=[f"{folder}/metrics.csv" for folder in TEACHERS.values()],
         students=[f"{folder}/metrics.csv" for folder in STUDENT_FOLDERS],
+        teacher_networks=[f"{folder}/network.json" for folder in TEACHERS.values()],
+        student_networks=[f"{folder}/network.json" for folder in STUDENT_FOLDERS],
+        health=HEALTH,
     output:
         tae=table("tae", "TAE of every run"),
         summary=table("summary", "TAE by model"),
         runs=table("runs", "simulations"),
         performance=table("performance", "speed"),
         training=table("training", "training errors"),
+        networks=table("networks", "trainings"),
         curves=f"{RESULTS}/tables/curves.parquet",
     log:
         f"{LOGS}/collect_tables.log",
@@ -74,6 +78,7 @@ rule estimate_ceiling:
         split=SPLIT,
         predictions=[f"{folder}/predictions.h5" for folder in TEACHERS.values()],
         networks=[f"{folder}/network.json" for folder in TEACHERS.values()],
+        health=HEALTH,
         training=rules.collect_tables.output.training,
     output:
         ceiling=table("ceiling", "noise ceiling of the labels"),
@@ -102,6 +107,7 @@ rule measure_spread:
         split=SPLIT,
         predictions=[f"{folder}/predictions.h5" for folder in TEACHERS.values()],
         networks=[f"{folder}/weights.safetensors" for folder in TEACHERS.values()],
+        health=HEALTH,
         trajectories=[f"{RESULTS}/simulations/{runs_of(variant)[0]}/trajectory.lammpstrj" for variant in VARIANTS],
     output:
         spread=table("spread", "disagreement of the teachers"),

@@ -37,6 +37,7 @@ for number, names in enumerate(chunks(OWN_TEACHERS, TRAINED_TOGETHER), start=1):
             network=config["network"],
             training=TRAINING,
             weights={"F": 1.0},
+            failures=not_compared(FAILURES | {"min_r2": config["failures"]["min_teacher_r2"]}),
             device=config["device"],
             code=source_digest("learning.training_job"),
         message:
@@ -81,8 +82,32 @@ for number, names in enumerate(chunks(OWN_TEACHERS, TRAINED_TOGETHER), start=1):
             "../scripts/predict_teacher.py"
 
 
+rule judge_teachers:
+    input:
+        metrics=[f"{folder}/metrics.csv" for folder in TEACHERS.values()],
+        networks=[f"{folder}/network.json" for folder in TEACHERS.values()],
+    output:
+        health=HEALTH,
+    log:
+        f"{LOGS}/teachers/judge_teachers.log",
+    conda:
+        "../../envs/cgdistill.yaml"
+    resources:
+        mem_mb=JOBS["light"]["mem_mb"],
+        runtime=JOBS["light"]["runtime_min"],
+    params:
+        max_r2_deficit=config["failures"]["max_teacher_r2_deficit"],
+        then=config["failures"]["then"],
+        code=source_digest("learning.failures"),
+    message:
+        "Look which teachers are sound"
+    script:
+        "../scripts/judge_teachers.py"
+
+
 rule average_ensemble:
     input:
+        health=HEALTH,
         predictions=[f"{folder}/predictions.h5" for folder in TEACHERS.values()],
         checks=[f"{folder}/gradient_check.csv" for folder in TEACHERS.values()],
     output:

@@ -1,11 +1,13 @@
 """Tables of the whole run from those of its variants, networks and simulations.
 
 Inputs: tae, summary, runs, curves (one per variant), reference (curves), records (run.json of each simulation),
-teachers, students (metrics). Outputs: tae, summary, runs, performance, training, curves.
+teachers, students (metrics), teacher_networks, student_networks (settings), health (of the teachers). Outputs: tae,
+summary, runs, performance, training, networks, curves.
 """
 
 from cgdistill import collect
 from cgdistill.console import job
+from cgdistill.learning.failures import read_health
 from cgdistill.provenance import stamp
 from cgdistill.structure.files import write_curves
 from cgdistill.tables import write_table
@@ -18,7 +20,10 @@ with job(snakemake.log[0]):
     versions = collect.versions_of(source.records)
     speed = collect.performance_of(source.records, labels)
     write_table(output.performance, speed, stamp(labels, source.records, versions=versions))
-    training = collect.training_of(source.teachers, source.students, labels)
-    write_table(output.training, training, stamp(labels, [*source.teachers, *source.students]))
+    files = [*source.teacher_networks, *source.student_networks, source.health]
+    networks = collect.networks_of(source.teacher_networks, source.student_networks, read_health(source.health), labels)
+    write_table(output.networks, networks, stamp(labels, files))
+    training = collect.training_of(source.teachers, source.students, labels, networks)
+    write_table(output.training, training, stamp(labels, [*source.teachers, *source.students, source.health]))
     curves = [source.reference, *source.curves]
     write_curves(output.curves, collect.curves_of(curves), stamp(labels, curves))

@@ -1,23 +1,26 @@
 """The largest R² that a perfect mean force could reach on the all-atom forces of the test frames.
 
-Inputs: beads, split, predictions and networks of the teachers, training (table of the run). Output: ceiling.
+Inputs: beads, split, predictions and networks of the teachers, their health, training (table of the run). Output:
+ceiling.
 """
 
 from cgdistill.console import job
+from cgdistill.learning.failures import sound_files
 from cgdistill.noise_ceiling import estimate_ceiling
 from cgdistill.provenance import stamp
 from cgdistill.tables import write_table
 
 with job(snakemake.log[0]):
     source, params = snakemake.input, snakemake.params
+    predictions = sound_files(source.predictions, source.health)
     ceiling = estimate_ceiling(
         source.beads,
         source.split,
-        source.predictions,
+        predictions,
         source.training,
         resamples=params.statistics["resamples"],
         confidence=params.statistics["confidence"],
         seed=params.seed,
     )
-    files = [source.beads, source.split, *source.predictions, source.training]
+    files = [source.beads, source.split, *predictions, source.health, source.training]
     write_table(snakemake.output.ceiling, ceiling, stamp(dict(params.statistics), files, seed=params.seed))

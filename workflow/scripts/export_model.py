@@ -1,6 +1,7 @@
 """Export the models of a variant as folders that stand alone.
 
-Inputs: networks (weights, settings and metrics of each), beads, split. Outputs: cards, and the rest of each folder.
+Inputs: networks (weights, settings and metrics of each), health (of the teachers), beads, split. Outputs: cards, and
+the rest of each folder.
 """
 
 from pathlib import Path
@@ -11,6 +12,7 @@ from cgdistill.provenance import sha256_of, stamp
 from cgdistill.split import read_split
 
 with job(snakemake.log[0]):
+    from cgdistill.learning.failures import read_health, sound_networks
     from cgdistill.md.simulation_spec import SimulationSpec
     from cgdistill.model_folder import export_model, facts_of_networks
 
@@ -19,17 +21,20 @@ with job(snakemake.log[0]):
     with BeadFile(source.beads) as beads:
         topology = beads.topology
         start = beads.frames(read_split(source.split, len(beads)).train[:1])
-    digest = sha256_of(source.beads)
+    digest, health = sha256_of(source.beads), read_health(source.health)
     for card, folders, seed in zip(snakemake.output.cards, params.folders, params.velocity_seeds, strict=True):
         out_dir = Path(card).parent
-        networks = {Path(folder).name: Path(folder) for folder in folders}
-        files = [path for path in source.networks if str(Path(path).parent) in folders]
+        networks, left_out = sound_networks({Path(folder).name: Path(folder) for folder in folders}, health)
+        files = [path for path in source.networks if Path(path).parent in networks.values()]
         facts = {
             "name": f"{params.variant}/{out_dir.name}",
             "label": params.label,
             "variant": params.variant,
             "member": out_dir.name,
             "training_data_sha256": digest,
+            # Of one network, the model itself is not to be used; of several, those are not in it.
+            "excluded": next(iter(left_out.values())) if len(folders) == 1 and left_out else "",
+            "left_out": left_out if len(folders) > 1 else {},
             "provenance": stamp({"folders": folders}, files, seed=seed),
             **facts_of_networks(networks),
         }

@@ -1,25 +1,27 @@
 """How far the teachers disagree, on all-atom frames and on frames of one run of every model.
 
-Inputs: beads, split, predictions and networks of the teachers, trajectories. Output: spread.
+Inputs: beads, split, predictions and networks of the teachers, their health, trajectories. Output: spread.
 """
 
 from pathlib import Path
 
 from cgdistill.console import job
 from cgdistill.ensemble_spread import compute_spread
+from cgdistill.learning.failures import sound_files
 from cgdistill.provenance import stamp
 from cgdistill.tables import write_table
 
 with job(snakemake.log[0], snakemake.threads):
     source, params = snakemake.input, snakemake.params
+    networks = sound_files(source.networks, source.health)
     spread = compute_spread(
         source.beads,
         source.split,
-        [Path(path).parent for path in source.networks],
+        [Path(path).parent for path in networks],
         dict(zip(params.variants, source.trajectories, strict=True)),
         device=params.device,
         labels=dict(params.labels),
         batch_size=params.batch_size,
     )
-    files = [source.beads, source.split, *source.networks, *source.trajectories]
+    files = [source.beads, source.split, source.health, *networks, *source.trajectories]
     write_table(snakemake.output.spread, spread, stamp(dict(params.labels), files))

@@ -1,7 +1,7 @@
 """Noise ceiling, spread of the teachers, training, forces and prior.
 
-Inputs: teachers, students (histories), training, ceiling, spread (tables of the run), beads, split, teacher, mean,
-predictions, prior, reference. Outputs: the figures.
+Inputs: teachers, students (histories), training, networks, ceiling, spread (tables of the run), beads, split, teacher
+(predictions of each), health (of the teachers), mean, predictions (of students), prior, reference. Outputs: figures.
 """
 
 from pathlib import Path
@@ -9,10 +9,16 @@ from pathlib import Path
 from cgdistill.console import job
 from cgdistill.figures.draw import draw_networks
 from cgdistill.figures.style import Palette, models_in_order
+from cgdistill.learning.failures import EXCLUDED, sound_files
+from cgdistill.tables import read_table
 
 with job(snakemake.log[0]):
     source, params = dict(snakemake.input.items()), snakemake.params
-    source["predictions"] = dict(zip(params.students, source["predictions"], strict=True))
+    networks = read_table(source.pop("networks"), ["variant", "status"])
+    left_out = set(networks.loc[networks["status"] == EXCLUDED, "variant"])
+    students = zip(params.students, source["predictions"], strict=True)
+    source["predictions"] = {name: path for name, path in students if name not in left_out}
+    source["teacher"] = sound_files(source["teacher"], source.pop("health"))[0]
     draw_networks(
         **source,
         temperature_K=params.temperature_K,

@@ -18,7 +18,7 @@ with job(snakemake.log[0], snakemake.threads) as log, ExitStack() as stack:
     from cgdistill.md.lammps_engine import MliapModel
     from cgdistill.md.simulation import RunPlan, run_simulations
     from cgdistill.md.simulation_spec import SimulationSpec
-    from cgdistill.model_folder import load_networks, written_mliap
+    from cgdistill.model_folder import load_networks, read_card, written_mliap
 
     torch.set_num_threads(snakemake.threads)
     source, params = snakemake.input, snakemake.params
@@ -26,6 +26,7 @@ with job(snakemake.log[0], snakemake.threads) as log, ExitStack() as stack:
     folders = {Path(card).parent.name: Path(card).parent for card in source.cards}
     members = [run["member"] for run in params.runs]
     networks = {member: load_networks(folders[member]) for member in dict.fromkeys(members)}
+    excluded = {member: read_card(folders[member])["excluded"] for member in networks}
     stamps = {
         member: stamp(
             params.simulation, {"card": folders[member] / "card.json", "beads": source.beads, "split": source.split}
@@ -49,6 +50,7 @@ with job(snakemake.log[0], snakemake.threads) as log, ExitStack() as stack:
                     checkpoint_dir=run["checkpoint_dir"],
                     identity={key: run[key] for key in ("variant", "member", "replica")} | {"start_frame": chosen},
                     provenance=stamps[run["member"]],
+                    excluded=excluded[run["member"]],
                 )
             )
     if spec.coupling == "mliap":

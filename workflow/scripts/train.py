@@ -1,6 +1,7 @@
 """Train teachers or the students of one variant.
 
-Inputs: beads, split, prior; for students predictions (one per student). Outputs: five files in each folder.
+Inputs: beads, split, prior; for students predictions (one per student) and health (of the teachers). Outputs: five
+files in each folder.
 """
 
 from pathlib import Path
@@ -9,13 +10,19 @@ from cgdistill.console import job
 
 with job(snakemake.log[0], snakemake.threads):
     # After the threads are pinned: torch reads them when it loads.
+    from cgdistill.learning.failures import read_health
     from cgdistill.learning.training_job import TrainingTask, run_trainings
 
     source, params = snakemake.input, snakemake.params
     predictions = source.get("predictions") or [None] * len(params.folders)
-    rows = zip(params.folders, params.seeds, predictions, params.checkpoints, strict=True)
+    health = read_health(source.health) if "health" in source.keys() else {}
+    left_out = [health.get(Path(folder).name, "") for folder in params.folders]
+    rows = zip(params.folders, params.seeds, predictions, params.checkpoints, left_out, strict=True)
     run_trainings(
-        [TrainingTask(Path(folder), seed, path and Path(path), Path(state)) for folder, seed, path, state in rows],
+        [
+            TrainingTask(Path(folder), seed, path and Path(path), Path(state), reason and f"its teacher: {reason}")
+            for folder, seed, path, state, reason in rows
+        ],
         source.beads,
         source.split,
         source.prior,
@@ -23,4 +30,5 @@ with job(snakemake.log[0], snakemake.threads):
         params.training,
         params.weights,
         params.device,
+        failures=params.failures,
     )

@@ -11,7 +11,7 @@ from cgdistill.report.data import gather
 from cgdistill.report.figures import render_captions
 from cgdistill.report.page import write_report
 
-TABLES = "summary tae runs performance training comparisons noise ceiling spread check students".split()
+TABLES = "summary tae runs performance training networks comparisons noise ceiling spread check students".split()
 
 with job(snakemake.log[0]):
     source, params = snakemake.input, snakemake.params

@@ -33,7 +33,7 @@ def summary(folder: Path) -> str:
             row = rows[rows["metric"] == metric].iloc[0]
             spread = f" ± {row['std']:.3f}" if row["n"] > 1 else ""
             cells.append(f"{row['mean']:.3f}{spread}" if row["n"] else "none finished")
-        failed = f", {int(row['n_failed'])} blown up" if row["n_failed"] else ""
+        failed = f", {int(row['n_failed'])} failed" if row["n_failed"] else ""
         lines.append(f"{label:10s} " + " ".join(f"{cell:>17s}" for cell in cells) + f"   {int(row['n'])}{failed}")
     lines.append("Total absolute error against the all-atom reference, mean ± standard deviation over runs.")
     lines.append(f"Report: {folder / 'report.html'}")

@@ -13,8 +13,10 @@ from typing import Any
 import pandas as pd
 
 from .errors import InputError
+from .learning.failures import training_of as course_of
 from .structure.files import RUN_COLUMNS as RUN
 from .structure.files import read_curves
+from .structure.tae import EXCLUDED
 from .tables import read_table
 
 #: Variant under which the teachers stand in tables.
@@ -26,6 +28,9 @@ PERFORMANCE_COLUMNS = [
 ]  # fmt: skip
 TRAINING_COLUMNS = [
     "variant", "label", "member", "split", "target", "bead_type", "unit", "mae", "rmse", "r2", "n",
+]  # fmt: skip
+NETWORK_COLUMNS = [
+    "variant", "label", "member", "status", "retries", "learning_rate", "best_epoch", "epochs", "reason", "failures",
 ]  # fmt: skip
 _METRIC_COLUMNS = ["split", "target", "bead_type", "unit", "mae", "rmse", "r2", "n"]
 
@@ -118,33 +123,80 @@ def read_record(path: str | Path) -> dict[str, Any]:
 def performance_of(paths: Iterable[str | Path], labels: Mapping[str, str]) -> pd.DataFrame:
     """Speed of every simulation from its ``run.json``; columns `PERFORMANCE_COLUMNS`.
 
-    Failed runs are listed too: what they ran, they ran at that speed. ``ns_per_day`` is of the run by the
-    clock, ``ns_per_day_together`` of all ``runs_together`` that shared its job.
+    Failed runs are listed too: what they ran, they ran at that speed; excluded ones did not run. ``ns_per_day`` is of
+    the run by the clock, ``ns_per_day_together`` of all ``runs_together`` that shared its job.
     """
-    records = [read_record(path) for path in paths]
+    records = [record for record in map(read_record, paths) if record["status"] != EXCLUDED]
     rows = [{**record, "label": labels.get(record["variant"], record["variant"])} for record in records]
     table = pd.DataFrame(rows).reindex(columns=PERFORMANCE_COLUMNS)
     return _unique(table, RUN, "simulations")
 
 
 def training_of(
-    teachers: Iterable[str | Path], students: Iterable[str | Path], labels: Mapping[str, str]
+    teachers: Iterable[str | Path],
+    students: Iterable[str | Path],
+    labels: Mapping[str, str],
+    networks: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """What every network reaches on every target; columns `TRAINING_COLUMNS`.
+    """What every network that is used reaches on every target; columns `TRAINING_COLUMNS`.
 
     Parameters
     ----------
     teachers: ``teachers/<teacher>/metrics.csv``; they stand under the variant `TEACHERS`.
     students: ``students/<variant>/<member>/metrics.csv``.
+    networks: of `networks_of`; those that are excluded are left out. Without it, all are used.
     """
-    parts = [(TEACHERS, Path(path)) for path in teachers]
-    parts += [(Path(path).parent.parent.name, Path(path)) for path in students]
     tables = []
-    for variant, path in parts:
+    for variant, path in _networks(teachers, students):
         table = read_table(path, _METRIC_COLUMNS)
         tables.append(table.assign(variant=variant, label=labels.get(variant, variant), member=path.parent.name))
     joined = pd.concat(tables, ignore_index=True)[TRAINING_COLUMNS]
+    if networks is not None:
+        left_out = networks.loc[networks["status"] == EXCLUDED, ["variant", "member"]]
+        keys = pd.MultiIndex.from_frame(joined[["variant", "member"]])
+        joined = joined[~keys.isin(pd.MultiIndex.from_frame(left_out))].reset_index(drop=True)
     return _unique(joined, ["variant", "member", "split", "target", "bead_type"], "metrics")
+
+
+def networks_of(
+    teachers: Iterable[str | Path],
+    students: Iterable[str | Path],
+    health: Mapping[str, str],
+    labels: Mapping[str, str],
+) -> pd.DataFrame:
+    """How the training of every network went, and whether it is used; columns `NETWORK_COLUMNS`.
+
+    Parameters
+    ----------
+    teachers, students: ``network.json`` in the folders of `training_of`.
+    health: why a teacher is left out, by name (`learning.failures.read_health`).
+
+    Raises
+    ------
+    InputError
+        A file that is missing or damaged.
+    """
+    rows = []
+    for variant, path in _networks(teachers, students):
+        course, member = course_of(path.parent), path.parent.name
+        reason = course["excluded"] or (health.get(member, "") if variant == TEACHERS else "")
+        rows.append(
+            {
+                "variant": variant,
+                "label": labels.get(variant, variant),
+                "member": member,
+                "status": EXCLUDED if reason else "used",
+                "reason": reason,
+                "failures": "; ".join(str(failure["text"]) for failure in course["failures"]),
+                **{name: course[name] for name in ("retries", "learning_rate", "best_epoch", "epochs")},
+            }
+        )
+    return _unique(pd.DataFrame(rows)[NETWORK_COLUMNS], ["variant", "member"], "networks")
+
+
+def _networks(teachers: Iterable[str | Path], students: Iterable[str | Path]) -> list[tuple[str, Path]]:
+    """Variant and file of each network."""
+    return [(TEACHERS, Path(path)) for path in teachers] + [(Path(p).parent.parent.name, Path(p)) for p in students]
 
 
 def versions_of(paths: Iterable[str | Path]) -> dict[str, list[str]]:

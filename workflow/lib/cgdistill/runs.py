@@ -17,16 +17,16 @@ from .console import log
 from .equilibration import equilibration_of_run
 from .errors import InputError
 from .lammps_dump import read_dump
-from .stability import StabilitySpec, judge_run
+from .stability import BLOWN_UP, StabilitySpec, judge_run
 from .structure.curves import TimedChunk, label_run
 from .structure.files import RUN_COLUMNS
 from .structure.series import CUTOFF, PRODUCTION, cluster_cutoffs, series_table
 from .structure.spec import StructureSpec
+from .structure.tae import EXCLUDED, FINISHED
 from .structure.trajectory import analyse_trajectory
 from .tables import read_table
 from .units import FS_PER_PS
 
-FINISHED = "finished"
 #: What the reference is called in tables.
 REFERENCE = "AA"
 #: Frames of the reference that the cutoffs of the clusters are taken from, at most.
@@ -113,7 +113,7 @@ def analyse_runs(
     """Structure and descriptions of runs.
 
     A run that did not finish is described and resolved in time; it has no curves and no blocks: what it did before it
-    blew up is not a sample of its ensemble.
+    blew up is not a sample of its ensemble. One that was excluded is described alone.
 
     Parameters
     ----------
@@ -180,8 +180,11 @@ def _equilibration_ps(record: Mapping[str, Any]) -> float:
 def _end(record: Mapping[str, Any]) -> dict[str, Any]:
     """How a run ended, as `judge_run` wants it: None for one that finished."""
     if record["status"] == FINISHED:
-        return {"blown_up": None, "end_ps": math.nan}
-    return {"blown_up": record["reason"] or "", "end_ps": record["step"] * float(record["timestep_fs"]) / FS_PER_PS}
+        return {"ended": None, "end_ps": math.nan}
+    if record["status"] == EXCLUDED:
+        return {"ended": (EXCLUDED, record["reason"]), "end_ps": math.nan}
+    end_ps = record["step"] * float(record["timestep_fs"]) / FS_PER_PS
+    return {"ended": (BLOWN_UP, record["reason"] or ""), "end_ps": end_ps}
 
 
 def _join(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""What became of a run: stable, drifting, clustered or blown up, and since when.
+"""What became of a run: stable, drifting, clustered, blown up or excluded, and since when.
 
 *Drifting*: over production, the peak of a CDF, the first peak of an RDF, the potential energy or the temperature moved
 by more than its threshold, and by more than chance explains. A line and steps at tenths of production are fitted by
@@ -8,7 +8,7 @@ most, however noisy, as long as neighbouring points (windows in time; energies a
 correlate by no more than `_CORRELATION`. A shift within its error is not seen: short runs of few beads hide drifts.
 
 *Clustered*: over the last third of the run, the median share of a type's beads in its largest cluster is above a limit.
-*Blown up*: the simulation ended so.
+*Blown up*: the simulation ended so. *Excluded*: there was none, since the training of its model failed.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ from scipy.ndimage import median_filter
 
 from .errors import InputError
 from .structure.series import CDF_PEAK, LARGEST_CLUSTER, MIN_DISTANCE, PRODUCTION, RDF_PEAK
+from .structure.tae import EXCLUDED
 
-STABLE, DRIFTING, CLUSTERED, BLOWN_UP = STATES = ("stable", "drifting", "clustered", "blown up")
+STABLE, DRIFTING, CLUSTERED, BLOWN_UP = "stable", "drifting", "clustered", "blown up"
+STATES = (STABLE, DRIFTING, CLUSTERED, BLOWN_UP, EXCLUDED)
 #: Chance of calling a stationary run drifting.
 LEVEL = 0.05
 #: Points from which a drift is judged.
@@ -133,7 +135,7 @@ def judge_run(
     spec: StabilitySpec,
     *,
     n_beads: int,
-    blown_up: str | None = None,
+    ended: tuple[str, str] | None = None,
     end_ps: float = math.nan,
 ) -> Stability:
     """The verdict of one run.
@@ -142,7 +144,7 @@ def judge_run(
     ----------
     series: of `structure.trajectory.analyse_trajectory`.
     thermo: thermo.csv of the run.
-    blown_up: why the run blew up; None where it finished.
+    ended: how the run ended (blown up, excluded), and why; None where it finished.
     end_ps: when it did.
 
     Returns
@@ -170,7 +172,7 @@ def judge_run(
     ]
     clusters = [(item, *values) for _, item, values in _by_item(series, LARGEST_CLUSTER)]
     share, share_item = max(((_late_median(shares), item) for item, _, shares in clusters), default=(math.nan, ""))
-    state, onset_ps, reason = _verdict(drifts, clusters, spec.largest_cluster, blown_up, end_ps)
+    state, onset_ps, reason = _verdict(drifts, clusters, spec.largest_cluster, ended, end_ps)
     cdf, rdf = (_strongest([d for d in drifts if d.quantity == name]) for name in (_NAMES[CDF_PEAK], _NAMES[RDF_PEAK]))
     energy, temperature = drifts[-2:]
     return Stability(
@@ -285,12 +287,12 @@ def _verdict(
     drifts: list[Drift],
     clusters: list[tuple[str, np.ndarray, np.ndarray]],
     limit: float,
-    blown_up: str | None,
+    ended: tuple[str, str] | None,
     end_ps: float,
 ) -> tuple[str, float, str]:
     """State, onset and reason; the worst state counts, all of its reasons are told."""
-    if blown_up is not None:
-        return BLOWN_UP, end_ps, blown_up
+    if ended is not None:
+        return ended[0], end_ps, ended[1]
     found = []
     for item, times, shares in clusters:
         if _late_median(shares) > limit:

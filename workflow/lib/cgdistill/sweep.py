@@ -35,10 +35,10 @@ _DETERMINED_BY = {
     "beads": ("mapping",),
     "split": ("split",),
     "prior": ("prior",),
-    "teachers": ("network", "training", "device"),
+    "teachers": ("network", "training", "failures", "device"),
 }
 #: Settings within those parts that change no product.
-_WITHOUT_EFFECT = {"training": ("models_per_job",)}
+_WITHOUT_EFFECT = {"training": ("models_per_job",), "failures": ("max_teacher_r2_deficit",)}
 
 
 @dataclass(frozen=True)

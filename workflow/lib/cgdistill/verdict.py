@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from .collect import TEACHERS
 from .figures.tae import METRIC_TITLES, OVERALL, RULES_OF_THUMB, TAE_UNITS, rows_of, value_text
 from .statistics.comparison import BETTER, NO_TEST, SAME, WORSE
+from .structure.tae import EXCLUDED
 
 _OPPOSITE = {BETTER: WORSE, WORSE: BETTER, SAME: SAME}
 
@@ -97,11 +99,16 @@ def stability(summary: pd.DataFrame, names: Sequence[str], runs: pd.DataFrame | 
         without the table, only blown-up runs are counted.
     """
     counts = summary.drop_duplicates("variant").set_index("variant").reindex(names).dropna(subset=["n"])
-    total, failed = int((counts["n"] + counts["n_failed"]).sum()), int(counts["n_failed"].sum())
-    if failed:
-        broken = counts[counts["n_failed"] > 0]
-        each = [f"{row.label} {int(row.n_failed)} of {int(row.n + row.n_failed)}" for row in broken.itertuples()]
-        sentences = [f"{failed} of {total} runs blew up: {', '.join(each)}. Means are over the finished runs only."]
+    total, sentences = int((counts["n"] + counts["n_failed"]).sum()), []
+    n_excluded = _excluded(counts)
+    for number, what in ((counts["n_failed"] - n_excluded, "blew up"), (n_excluded, "were not made, since the training "
+                         "of their model failed")):  # fmt: skip
+        own = counts[number > 0]
+        each = [f"{row.label} {int(number[row.Index])} of {int(row.n + row.n_failed)}" for row in own.itertuples()]
+        if each:
+            sentences.append(f"{int(number.sum())} of {total} runs {what}: {', '.join(each)}.")
+    if sentences:
+        sentences[-1] += " Means are over the finished runs only."
     else:
         sentences = [f"All {total} runs finished." if total != 1 else "The only run finished."]
     if runs is None or "stability" not in runs.columns:
@@ -117,6 +124,37 @@ def stability(summary: pd.DataFrame, names: Sequence[str], runs: pd.DataFrame | 
     if len(listed) and (listed["stability"] == "stable").all():
         sentences.append("None drifts or has clustered.")
     return sentences
+
+
+def exclusions(networks: pd.DataFrame) -> list[str]:
+    """Sentences on networks that are not used, and on those that were trained again.
+
+    Parameters
+    ----------
+    networks: columns variant, label, member, status, retries of `collect.networks_of`.
+    """
+    sentences = []
+    left_out = networks[networks["status"] == EXCLUDED]
+    if len(left_out):
+        names = _list(f"{row.label} {row.member}" for row in left_out.itertuples())
+        verb = "are" if len(left_out) > 1 else "is"
+        teachers = int((networks["variant"] == TEACHERS).sum())
+        lost = int((left_out["variant"] == TEACHERS).sum())
+        mean = f"; the mean of the teachers is that of {teachers - lost} of {teachers}" if lost else ""
+        sentences.append(
+            f"{len(left_out)} of {len(networks)} networks {verb} left out of everything, since training "
+            f"failed: {names}{mean}."
+        )
+    again = networks[(networks["retries"] > 0) & (networks["status"] != EXCLUDED)]
+    if len(again):
+        names = _list(f"{row.label} {row.member} ({int(row.retries)} retries)" for row in again.itertuples())
+        sentences.append(f"Trained again with a lower learning rate after a failure: {names}.")
+    return sentences
+
+
+def _excluded(counts: pd.DataFrame) -> pd.Series:
+    """Runs that were not made; tables of older runs do not know of any."""
+    return counts["n_excluded"] if "n_excluded" in counts.columns else counts["n_failed"] * 0
 
 
 def _runs(count: float) -> str:
@@ -265,7 +303,7 @@ def _list(names: Iterable) -> str:
 def _survivors(best: pd.Series, ranked: pd.DataFrame, metric: str) -> str:
     total = int(best["n"] + best["n_failed"])
     text = (
-        f"But {int(best['n_failed'])} of its {total} runs blew up; the error is that of those that finished, "
+        f"But {int(best['n_failed'])} of its {total} runs {_how(best)}; the error is that of those that finished, "
         "so the variant is not stable."
     )
     stable = ranked[ranked["n_failed"] == 0]
@@ -273,6 +311,14 @@ def _survivors(best: pd.Series, ranked: pd.DataFrame, metric: str) -> str:
         return text + " No variant finished all of its runs."
     row = stable.iloc[0]
     return text + f" Lowest among variants that finished all runs: {row['label']}, {_with_unit(row, metric)}."
+
+
+def _how(row: pd.Series) -> str:
+    """How runs failed."""
+    n_excluded = int(row.get("n_excluded", 0))
+    if not n_excluded:
+        return "blew up"
+    return "were not made" if n_excluded == row["n_failed"] else "blew up or were not made"
 
 
 def _thumb(summary: pd.DataFrame, metric: str, name: str, label: str) -> str:

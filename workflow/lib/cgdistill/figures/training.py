@@ -28,7 +28,8 @@ def teachers_figure(histories: Histories, palette: Palette) -> Figure:
 
     Parameters
     ----------
-    histories: by teacher; columns epoch, train_loss, valid_loss, best (1 where the best so far).
+    histories: by teacher; columns epoch, train_loss, valid_loss, best (1 where the best so far). Without rows where
+        training failed in the first epoch.
     """
     columns = min(4, len(histories))
     rows = math.ceil(len(histories) / columns)
@@ -38,6 +39,9 @@ def teachers_figure(histories: Histories, palette: Palette) -> Figure:
     for axes, (name, history) in zip(flat, histories.items(), strict=False):
         axes.plot(history["epoch"], history["train_loss"], color=NEUTRAL_COLOUR, linewidth=0.9, linestyle="--")
         axes.plot(history["epoch"], history["valid_loss"], color=colour)
+        if history.empty:
+            axes.set_title(plain(f"{name}, failed"))
+            continue
         best = history.loc[history["valid_loss"].idxmin()]
         axes.plot(best["epoch"], best["valid_loss"], "o", markersize=4.5, color="#111111")
         axes.set_title(plain(f"{name}, best epoch {int(best['epoch'])}"))
@@ -77,14 +81,15 @@ def students_figure(histories: Mapping[str, Histories], palette: Palette) -> Fig
     figure, panels = new_figure(rows, columns, 3.2 * columns + 0.4, 1.9 * rows + 0.5, sharey=True)
     flat = [axes for row in panels for axes in row]
     for axes, name in zip(flat, names, strict=False):
-        members = histories[name]
+        members = {member: history for member, history in histories[name].items() if len(history)}
         for history in members.values():
             relative = history["valid_loss"] / history["valid_loss"].iloc[0]
             axes.plot(history["epoch"], relative, color=palette.colour(name), linewidth=1.1, alpha=0.85)
             best = int(history["valid_loss"].to_numpy().argmin())
             axes.plot(history["epoch"].iloc[best], relative.iloc[best], "o", markersize=3.5, color="#111111")
         plural = "student" if len(members) == 1 else "students"
-        axes.set_title(f"{palette.label(name)}, {len(members)} {plural}")
+        lost = len(histories[name]) - len(members)
+        axes.set_title(f"{palette.label(name)}, {len(members)} {plural}" + (f", {lost} failed" if lost else ""))
         axes.set_ylim(0, 1.05)
     for axes in flat[len(names) :]:
         axes.set_visible(False)

@@ -39,6 +39,13 @@ class Adam:
             parameter.grad = None
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
+    def gradient_norm(self) -> torch.Tensor:
+        """Norm of the gradient over all parameters, one number; not finite where one of its components is not."""
+        gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
+        norm: torch.Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        return norm
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def step(self) -> None:
         """Change the parameters by one step along their gradients."""
         rows = zip(self._parameters, self._means, self._squares, self._steps, strict=True)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -32,10 +31,18 @@ from ..provenance import whole_file
 from ..seeds import derive
 from ..signals import Interrupted, StopRequest
 from .adam import Adam
+from .failures import DEAD, EXPLODING, NOT_FINITE, STOP, Failure, FailurePolicy
 from .frames import Batch, PairFrames
+from .metrics import error_measures
 from .network import BeadModel
 
-CHECKPOINT_FORMAT = "cgdistill-checkpoint-2"
+CHECKPOINT_FORMAT = "cgdistill-checkpoint-3"
+#: Columns of a history, without the terms of the loss.
+HISTORY_COLUMNS = [
+    "epoch", "learning_rate", "batch_size", "train_loss", "valid_loss", "valid_r2_F", "best", "seconds",
+]  # fmt: skip
+#: Frames of a batch that a message names, at most.
+_NAMED_FRAMES = 8
 
 
 @dataclass(frozen=True)
@@ -192,6 +199,12 @@ class Trainer:
         Of what determines this training (`state_key`).
     name:
         In messages.
+    policy:
+        What counts as failed, and what is done then.
+    frame_numbers:
+        (n_frames,) numbers of the frames in the bead file, for messages; default: their place.
+    excluded:
+        Why this model is not to be trained at all; empty otherwise.
     """
 
     def __init__(
@@ -207,6 +220,9 @@ class Trainer:
         checkpoint: str | Path | None = None,
         key: str = "",
         name: str = "model",
+        policy: FailurePolicy | None = None,
+        frame_numbers: np.ndarray | None = None,
+        excluded: str = "",
     ) -> None:
         missing = [name for name in weights.active() if name not in frames.targets]
         if missing or not weights.active():
@@ -214,19 +230,47 @@ class Trainer:
         self.model, self.frames, self.train_set, self.valid_set = model.to(device), frames, train, valid
         self.weights, self.spec, self.seed, self.device, self.key = weights, spec, seed, device, key
         self.checkpoint, self.name = Path(checkpoint) if checkpoint else None, name
-        self.optimiser = Adam(model.parameters(), spec.learning_rate)
+        self.policy = policy or FailurePolicy()
+        self.frame_numbers = np.arange(len(frames)) if frame_numbers is None else np.asarray(frame_numbers)
+        self.failures: list[Failure] = []
+        self._excluded = excluded
+        self._initial_weights = model.weights()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Stand before the first epoch; behind failures with a lower learning rate."""
+        self.attempt = len(self.failures)
+        self.model.load_weights(self._initial_weights, "initial weights")
+        self.optimiser = Adam(self.model.parameters(), self.learning_rate)
         self.epoch = 0
-        self.batch_size = spec.batch_size
+        self.batch_size = self.spec.batch_size
         self.best_loss = float("inf")
         self.best_epoch = 0
         self.since_change = 0
-        self.best_weights = model.weights()
+        self.best_weights = self._initial_weights
         self.history: list[dict[str, float]] = []
+        self._order = self.train_set
+
+    @property
+    def learning_rate(self) -> float:
+        """The one that the current attempt began with."""
+        return self.spec.learning_rate * self.policy.retry_factor**self.attempt
+
+    @property
+    def given_up(self) -> bool:
+        """Whether it has failed more often than it may be tried again."""
+        return len(self.failures) > self.policy.retries
+
+    @property
+    def excluded(self) -> str:
+        """Why the model is not to be used; empty for a sound one."""
+        return self.failures[-1].text if self.given_up else self._excluded
 
     @property
     def finished(self) -> bool:
-        """Whether the last epoch is over, or the last better validation loss too long ago."""
-        return self.epoch >= self.spec.max_epochs or self.epoch - self.best_epoch >= self.spec.stop_epochs
+        """Whether the last epoch is over, the last better validation loss too long ago, or training of no use."""
+        ended = self.epoch >= self.spec.max_epochs or self.epoch - self.best_epoch >= self.spec.stop_epochs
+        return ended or bool(self.excluded)
 
     def run(self, on_epoch: Callable[[dict[str, float]], None] | None = None) -> pd.DataFrame:
         """Train this model by itself (`train`)."""
@@ -234,44 +278,107 @@ class Trainer:
 
     def batches(self) -> Iterator[Batch]:
         """Batches of the coming epoch, in its own order."""
-        order = np.random.default_rng(derive(self.seed, "epoch", self.epoch)).permutation(self.train_set)
-        return self.frames.batches(order, self.batch_size, self.device)
+        self._order = np.random.default_rng(derive(self.seed, "epoch", self.epoch)).permutation(self.train_set)
+        return self.frames.batches(self._order, self.batch_size, self.device)
 
-    def end_epoch(self, terms: Mapping[str, float], predictions: Mapping[str, np.ndarray], start_s: float) -> None:
-        """Take down an epoch, act on its validation loss, write the checkpoint.
+    def fails_in(self, steps: np.ndarray) -> bool:
+        """Look at the steps of the current epoch; where one is not finite, the training has failed.
+
+        Parameters
+        ----------
+        steps: (n_steps, 2) loss, and norm of its gradient.
+        """
+        if np.isfinite(steps).all():
+            return False
+        batch = int((~np.isfinite(steps).all(axis=1)).argmax())
+        name, value = ("loss", steps[batch, 0]) if not np.isfinite(steps[batch, 0]) else ("gradient", steps[batch, 1])
+        self._fail(NOT_FINITE, f"{name} is {value}", self.epoch + 1, batch)
+        return True
+
+    def end_epoch(
+        self, terms: Mapping[str, float], steps: np.ndarray, predictions: Mapping[str, np.ndarray], start_s: float
+    ) -> None:
+        """Take down an epoch, act on its losses, write the checkpoint.
 
         Parameters
         ----------
         terms: mean over the training frames of each weighted term of the loss.
+        steps: as in `fails_in`.
         predictions: for the validation frames (`predict`).
         start_s: when the epoch began, by `time.perf_counter`.
-
-        Raises
-        ------
-        FloatingPointError
-            The loss is not finite.
         """
+        losses = {"train_loss": sum(terms.values()), "valid_loss": self._valid_loss(predictions)}
+        if self._loss_fails(losses, int(steps[:, 0].argmax())):
+            return
         self.epoch += 1
-        train_loss = sum(terms.values())
-        if not math.isfinite(train_loss):
-            raise FloatingPointError(f"{self.name}: loss is {train_loss} in epoch {self.epoch}")
         row = {
             "epoch": self.epoch,
             "learning_rate": self.optimiser.learning_rate,
             "batch_size": self.batch_size,
-            "train_loss": train_loss,
-            "valid_loss": self._valid_loss(predictions),
+            **losses,
             **{f"train_{name}": value for name, value in terms.items()},
         }
+        if "F" in self.frames.targets:
+            labels = self.frames.targets["F"][self.valid_set].numpy().astype(np.float64)
+            row["valid_r2_F"] = error_measures(labels, predictions["forces"])["r2"]
         self._judge(row["valid_loss"])
         row["best"] = float(self.best_epoch == self.epoch)
         row["seconds"] = time.perf_counter() - start_s
         self.history.append(row)
+        least = self.policy.min_r2
+        if self.finished and least is not None and not self.best_r2 >= least:
+            found = f"R2 of the forces on the validation frames is {self.best_r2:.3f}, the least is {least:g}"
+            self._fail(DEAD, found, self.epoch)
+            return
+        self._save()
+
+    def _loss_fails(self, losses: Mapping[str, float], worst: int) -> bool:
+        """Whether a loss of the current epoch is not finite or explodes; ``worst`` is the batch of the largest."""
+        for name, loss in losses.items():
+            what = "validation loss" if name == "valid_loss" else "loss"
+            best = min((row[name] for row in self.history), default=loss)
+            if not np.isfinite(loss):
+                self._fail(NOT_FINITE, f"{what} is {loss}", self.epoch + 1)
+                return True
+            if loss > self.policy.max_loss_ratio * best:
+                self._fail(
+                    EXPLODING, f"{what} is {loss:.4g}, {loss / best:.3g} times its lowest", self.epoch + 1, worst
+                )
+                return True
+        return False
+
+    @property
+    def best_r2(self) -> float:
+        """R² of the forces against F on the validation frames in the best epoch; NaN where not known."""
+        return self.history[self.best_epoch - 1].get("valid_r2_F", np.nan) if self.best_epoch else np.nan
+
+    def _fail(self, kind: str, found: str, epoch: int, batch: int | None = None) -> None:
+        """Note a failure, and begin anew with a lower learning rate where that is left."""
+        text, frames = f"{found} in epoch {epoch}", []
+        if batch is not None:
+            place, n_batches = batch * self.batch_size, -(-len(self._order) // self.batch_size)
+            frames = self.frame_numbers[self._order[place : place + self.batch_size]].tolist()
+            named = ", ".join(map(str, frames[:_NAMED_FRAMES])) + (", ..." if len(frames) > _NAMED_FRAMES else "")
+            worst = "largest in batch" if kind == EXPLODING else "batch"
+            text += f", {worst} {batch + 1} of {n_batches} (frames {named})"
+        number = None if batch is None else batch + 1
+        self.failures.append(Failure(kind, text, epoch, number, tuple(frames), self.optimiser.learning_rate))
+        n_failures, retries = len(self.failures), self.policy.retries
+        if self.given_up:
+            log.error("%s: %s; given up after %d retries", self.name, text, n_failures - 1)
+        else:
+            self._begin()
+            log.warning(
+                "%s: %s; retry %d of %d, learning rate %g", self.name, text, n_failures, retries, self.learning_rate
+            )
         self._save()
 
     def load_best(self) -> None:
         """Give the model the weights of the best epoch."""
         self.model.load_weights({k: v.to(self.device) for k, v in self.best_weights.items()}, "best epoch")
+        if self.excluded:
+            log.warning("%s: excluded: %s", self.name, self.excluded)
+            return
         log.info("%s: best epoch %d of %d, loss %.5f", self.name, self.best_epoch, self.epoch, self.best_loss)
 
     def _valid_loss(self, predictions: Mapping[str, np.ndarray]) -> float:
@@ -305,6 +412,8 @@ class Trainer:
             "optimiser": self.optimiser.state(),
             "numbers": [self.epoch, self.batch_size, self.best_loss, self.best_epoch, self.since_change],
             "history": self.history,
+            "failures": [failure.as_dict() for failure in self.failures],
+            "attempt": self.attempt,
         }
         with whole_file(self.checkpoint) as partial:
             torch.save(state, partial)
@@ -321,8 +430,15 @@ class Trainer:
         if not isinstance(state, dict) or state.get("format") != CHECKPOINT_FORMAT or state.get("key") != self.key:
             log.info("%s: of another training, starting anew", self.checkpoint)
             return
-        self.model.load_weights(state["weights"], self.checkpoint)
-        self.optimiser.load_state(state["optimiser"])
+        self.failures = [Failure.from_dict(values) for values in state["failures"]]
+        self._begin()
+        if state["attempt"] < len(self.failures) and not self.given_up:
+            log.info("%s: failed by %s, beginning attempt %d", self.name, self.checkpoint, self.attempt + 1)
+            return
+        self.attempt = state["attempt"]
+        if not self.given_up:  # whose weights may not be finite
+            self.model.load_weights(state["weights"], self.checkpoint)
+            self.optimiser.load_state(state["optimiser"])
         self.epoch, self.batch_size, self.best_loss, self.best_epoch, self.since_change = state["numbers"]
         self.best_weights, self.history = state["best_weights"], state["history"]
         log.info("%s: continuing after epoch %d from %s", self.name, self.epoch, self.checkpoint)
@@ -350,9 +466,9 @@ def train(
 
     Returns
     -------
-    One history per trainer, with columns ``epoch, learning_rate, batch_size, train_loss, valid_loss, best, seconds``
-    (in lockstep the seconds are those of all models together) and one ``train_<target>`` per active target (its
-    weighted term).
+    One history per trainer, with `HISTORY_COLUMNS` (R² of the forces against F where the frames have it; in lockstep
+    the seconds are those of all models together) and one ``train_<target>`` per active target (its weighted term). It
+    is that of the last attempt; what failed before is in `Trainer.failures`.
 
     Raises
     ------
@@ -360,8 +476,9 @@ def train(
         A signal to stop came (`signals`): behind the current step, at the latest behind a validation. The checkpoints
         hold the last finished epoch of each model. The epoch that was cut is trained anew, in the same order, so
         that the result is that of a training without interruption.
-    FloatingPointError
-        The loss of the named model is not finite; the checkpoints of the others stay.
+    InputError
+        A model has failed for good and its policy is to stop. The others were trained to their ends first; their
+        checkpoints stand.
     ValueError
         Models that cannot go in lockstep.
     """
@@ -370,7 +487,20 @@ def train(
         for group in groups:
             _check_group(group)
             _train_group(group, stop, on_epoch)
-    return [pd.DataFrame(trainer.history) for trainer in trainers]
+    for trainer in trainers:
+        if trainer.given_up and trainer.policy.then == STOP:
+            found = f"{trainer.excluded}, after {len(trainer.failures) - 1} retries"
+            expected = "sound labels, or a lower training.learning_rate; failures.then: exclude goes on without"
+            raise InputError("training", trainer.name, found, expected)
+    return [history_of(trainer) for trainer in trainers]
+
+
+def history_of(trainer: Trainer) -> pd.DataFrame:
+    """The history as a table, its columns in order; without rows for a model that was not trained."""
+    if not trainer.history:
+        return pd.DataFrame(columns=HISTORY_COLUMNS)
+    table = pd.DataFrame(trainer.history)
+    return table[[name for name in HISTORY_COLUMNS if name in table] + [n for n in table if n not in HISTORY_COLUMNS]]
 
 
 def _check_group(group: Sequence[Trainer]) -> None:
@@ -389,10 +519,13 @@ def _train_group(
     bar = Progress(sum(trainer.spec.max_epochs for trainer in group), f"training {label}", "epochs")
     bar.update(sum(trainer.epoch for trainer in group))
     while running := [trainer for trainer in group if not trainer.finished]:
+        before = [trainer.attempt for trainer in running]
         _one_epoch(running, stop)
-        rows = [trainer.history[-1] for trainer in running]
-        means = [float(np.mean([row[name] for row in rows])) for name in ("train_loss", "valid_loss")]
-        bar.update(len(running), f"loss {means[0]:.4f}, validation {means[1]:.4f}")
+        sound = [t for t, attempt in zip(running, before, strict=True) if t.attempt == attempt and not t.given_up]
+        rows = [trainer.history[-1] for trainer in sound]
+        if rows:
+            means = [float(np.mean([row[name] for row in rows])) for name in ("train_loss", "valid_loss")]
+            bar.update(len(rows), f"loss {means[0]:.4f}, validation {means[1]:.4f}")
         if on_epoch is not None:
             for row in rows:
                 on_epoch(row)
@@ -415,6 +548,7 @@ def _one_epoch(trainers: Sequence[Trainer], stop: StopRequest) -> None:
     sums = {
         name: torch.zeros(len(trainers), dtype=torch.float64, device=first.device) for name in first.weights.active()
     }
+    watch = _Watch(len(trainers), torch.device(first.device))
     for trainer in trainers:
         trainer.model.train()
     for step in zip_longest(*(trainer.batches() for trainer in trainers)):
@@ -424,10 +558,14 @@ def _one_epoch(trainers: Sequence[Trainer], stop: StopRequest) -> None:
         batches, at_work = [step[number] for number in numbers], [trainers[number] for number in numbers]
         predictions = predict_batches([trainer.model for trainer in at_work], batches, differentiable=True)
         terms = loss_terms(predictions, [batch.targets for batch in batches], first.weights)
+        losses = torch.stack(list(terms.values())).sum(dim=0)
         for trainer in at_work:
             trainer.optimiser.zero_grad()
         # Each weight is in one model's loss alone, so the gradient of the sum is that of each loss.
-        torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+        losses.sum().backward()  # type: ignore[no-untyped-call]
+        watch.note(numbers, losses.detach(), [trainer.optimiser.gradient_norm() for trainer in at_work])
+        if watch.all_broken:
+            break
         for trainer in at_work:
             trainer.optimiser.step()
         shares = [len(batch.species) / len(trainer.train_set) for batch, trainer in zip(batches, at_work, strict=True)]
@@ -435,15 +573,51 @@ def _one_epoch(trainers: Sequence[Trainer], stop: StopRequest) -> None:
         scale = torch.tensor(shares, dtype=torch.float64, device=first.device)
         for name, term in terms.items():
             sums[name].index_add_(0, chosen, term.detach() * scale)
-    for trainer in trainers:
-        trainer.model.eval()
+    seen, values = watch.steps(), {name: value.tolist() for name, value in sums.items()}
+    sound = [number for number, trainer in enumerate(trainers) if not trainer.fails_in(seen[number])]
+    for number in sound:
+        trainers[number].model.eval()
     validated = predict_each(
-        [trainer.model for trainer in trainers],
+        [trainers[number].model for number in sound],
         first.frames,
-        first.valid_set,
+        first.valid_set if sound else first.valid_set[:0],
         first.spec.evaluation_batch_size,
         first.device,
     )
-    values = {name: value.tolist() for name, value in sums.items()}
-    for number, (trainer, found) in enumerate(zip(trainers, validated, strict=True)):
-        trainer.end_epoch({name: value[number] for name, value in values.items()}, found, start_s)
+    for number, found in zip(sound, validated, strict=True):
+        own = {name: value[number] for name, value in values.items()}
+        trainers[number].end_epoch(own, seen[number], found, start_s)
+
+
+class _Watch:
+    """Loss and norm of the gradient of every model in every step of an epoch.
+
+    A CPU looks at them at once. A GPU would have to be waited for in every step; there they are looked at behind the
+    epoch.
+    """
+
+    def __init__(self, n_models: int, device: torch.device) -> None:
+        self._at_once, self._n_models = device.type == "cpu", n_models
+        self._notes: list[tuple[list[int], torch.Tensor]] = []
+        self._broken: set[int] = set()
+
+    def note(self, numbers: list[int], losses: torch.Tensor, norms: Sequence[torch.Tensor]) -> None:
+        """Take down a step of the models of these numbers."""
+        values = torch.stack([losses, torch.stack(list(norms)).to(losses.dtype)], dim=1)
+        self._notes.append((numbers, values))
+        if self._at_once:
+            finite = torch.isfinite(values).all(dim=1).tolist()
+            self._broken |= {number for number, sound in zip(numbers, finite, strict=True) if not sound}
+
+    @property
+    def all_broken(self) -> bool:
+        """Whether going on with the epoch is of no use, as far as known."""
+        return len(self._broken) == self._n_models
+
+    def steps(self) -> list[np.ndarray]:
+        """By model, (n_steps, 2): loss, norm of the gradient."""
+        found: list[list[np.ndarray]] = [[] for _ in range(self._n_models)]
+        for numbers, values in self._notes:
+            for number, row in zip(numbers, values.cpu().numpy(), strict=True):
+                found[number].append(row)
+        return [np.array(rows, dtype=np.float64).reshape(-1, 2) for rows in found]

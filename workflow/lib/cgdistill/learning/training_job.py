@@ -21,11 +21,12 @@ from ..provenance import stamp
 from ..seeds import derive
 from ..split import PARTS, read_split
 from ..tables import write_table
+from .failures import FailurePolicy
 from .frames import PairFrames
 from .metrics import metrics_table
 from .network import BeadModel, NetworkSpec, save_model
 from .predictions import read_predictions, single_predictions, write_predictions
-from .training import LossWeights, Trainer, TrainingSpec, predict, state_key, train
+from .training import LossWeights, Trainer, TrainingSpec, history_of, predict, state_key, train
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,14 @@ class TrainingTask:
     seed: of the initial weights and of the order of the frames.
     predictions: of the teacher; None to train a teacher.
     checkpoint: file to resume from; one of other settings or other inputs is left alone and overwritten.
+    excluded: why it is not to be trained at all (its teacher is not sound); empty otherwise.
     """
 
     out_dir: Path
     seed: int
     predictions: Path | None = None
     checkpoint: Path | None = None
+    excluded: str = ""
 
     @property
     def name(self) -> str:
@@ -98,11 +101,14 @@ def run_trainings(
     weights: Mapping[str, float],
     device: str = "auto",
     lockstep: bool | None = None,
+    failures: Mapping[str, Any] | None = None,
 ) -> None:
     """Train models that differ in seed and teacher; the pairs of the frames are found once.
 
     Each leaves ``weights.safetensors, network.json, history.csv, metrics.csv`` and ``test_predictions.h5`` in its
     folder. They are written when all are trained: a job that is interrupted finds every model in its checkpoint.
+    A model that is excluded, or that failed where the policy is to exclude, leaves them too, with the reason under
+    ``training.excluded`` of ``network.json``: its weights are those of the best epoch, or the initial ones.
 
     Parameters
     ----------
@@ -110,15 +116,15 @@ def run_trainings(
         Fields of `NetworkSpec`, `TrainingSpec` and `LossWeights`.
     lockstep:
         All at once (`training.train`); by default on a GPU.
+    failures:
+        Fields of `FailurePolicy`.
 
     Raises
     ------
     InputError
-        Inputs that do not fit each other, or a cutoff beyond half the cell.
-    FloatingPointError
-        The loss of the named model is not finite.
+        Inputs that do not fit each other, a cutoff beyond half the cell, or a model that failed where that stops.
     """
-    chosen = choose_device(device)
+    chosen, policy = choose_device(device), FailurePolicy(**(failures or {}))
     spec, schedule, loss = NetworkSpec(**network), TrainingSpec(**training), LossWeights(**weights)
     inputs = {"beads": beads_path, "split": split_path, "prior": prior_path}
     settings = {"network": asdict(spec), "training": asdict(schedule), "weights": asdict(loss)}
@@ -151,6 +157,9 @@ def run_trainings(
                 task.checkpoint,
                 state_key(settings, task.seed, provenance["inputs"]),
                 task.name,
+                policy,
+                indices,
+                task.excluded,
             )
         )
         provenances.append(provenance)
@@ -185,9 +194,18 @@ def _write_products(
     for row in metrics[(metrics.split == "test") & (metrics.bead_type == "all")].itertuples():
         numbers = (row.mae, row.rmse, row.unit, row.r2)
         log.info("%s, test %s: MAE %.4f, RMSE %.4f %s, R2 %.4f", task.name, row.target, *numbers)
-    facts = {"training": {**settings, "seed": task.seed, "best_epoch": trainer.best_epoch, "epochs": trainer.epoch}}
-    save_model(task.out_dir, model.cpu(), {**facts, "provenance": provenance})
-    write_table(task.out_dir / "history.csv", pd.DataFrame(trainer.history), provenance)
+    facts = {
+        **settings,
+        "seed": task.seed,
+        "learning_rate": trainer.learning_rate,
+        "retries": trainer.attempt,
+        "best_epoch": trainer.best_epoch,
+        "epochs": trainer.epoch,
+        "failures": [failure.as_dict() for failure in trainer.failures],
+        "excluded": trainer.excluded,
+    }
+    save_model(task.out_dir, model.cpu(), {"training": facts, "provenance": provenance})
+    write_table(task.out_dir / "history.csv", history_of(trainer), provenance)
     write_table(task.out_dir / "metrics.csv", metrics, provenance)
     test = single_predictions(task.name, found["test"]["forces"], found["test"]["epsilon"], frames.bead_types)
     write_predictions(task.out_dir / "test_predictions.h5", test, provenance)

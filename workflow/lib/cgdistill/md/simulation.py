@@ -39,6 +39,7 @@ from ..evaluation.neighbours import NeighbourList
 from ..evaluation.potential import JointPotential, Potential
 from ..provenance import config_hash, whole_file, write_json
 from ..signals import Interrupted, StopRequest
+from ..structure.tae import EXCLUDED
 from ..tables import write_table
 from ..units import FS_PER_PS, ns_per_day
 from .checkpoint import CheckpointFolder, ThermoRow, thermo_table
@@ -72,6 +73,9 @@ class RunPlan:
         What run.json says about the run: variant, member, replica, start_frame.
     provenance:
         Of `cgdistill.provenance.stamp`; a checkpoint with another one is not used.
+    excluded:
+        Why there is no run, since its model is not to be used: status ``excluded``, products without frames and rows.
+        Empty otherwise.
     """
 
     positions_A: np.ndarray
@@ -81,6 +85,7 @@ class RunPlan:
     checkpoint_dir: str | Path
     identity: Mapping[str, Any]
     provenance: Mapping[str, Any]
+    excluded: str = ""
 
 
 def run_simulation(
@@ -134,7 +139,7 @@ def run_simulations(
     Returns
     -------
     list of dict
-        The content of each run.json; ``status`` is ``finished`` or ``blown up``, ``wall_s`` and
+        The content of each run.json; ``status`` is ``finished``, ``blown up`` or ``excluded``, ``wall_s`` and
         ``ns_per_day`` are of the run by the clock, ``ns_per_day_together`` of all ``runs_together``.
 
     Raises
@@ -206,6 +211,10 @@ def _go_together(potential: JointPotential, runs: Sequence[_Run]) -> None:
         raise error
 
 
+def _versions() -> dict[str, str]:
+    return {"cgdistill": __version__, "python": platform.python_version(), "numpy": np.__version__}
+
+
 def _digest(*arrays: np.ndarray) -> str:
     digest = hashlib.sha256()
     for array in arrays:
@@ -248,6 +257,8 @@ class _Run:
         self.name = " ".join(str(plan.identity[k]) for k in ("variant", "member", "replica") if k in plan.identity)
         self._state, self.rows = self.checkpoint.open()
         self.end = self._state.end if self._state else None
+        if plan.excluded:
+            self.end = {"status": EXCLUDED, "reason": plan.excluded, "versions": _versions()}
         self.wall_s = self._state.wall_s if self._state else 0.0
         self.step = self._state.step if self._state else 0
         self.signal = 0
@@ -420,8 +431,7 @@ class _Run:
             velocities,
             comment=f"step {self.step} ({status})",
         )
-        versions = {"cgdistill": __version__, "lammps": self._engine.version()}
-        versions |= {"python": platform.python_version(), "numpy": np.__version__}
+        versions = _versions() | {"lammps": self._engine.version()}
         self.end = {"status": status, "reason": reason, "versions": versions}
         self.checkpoint.save_end(self.step, self.wall_s, self.rows, self.end)
 

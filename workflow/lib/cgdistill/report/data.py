@@ -34,6 +34,7 @@ COLUMNS: Mapping[str, Sequence[str]] = {
     "runs": [*_RUN, "status", "stability", "onset_ps", "stability_reason"],
     "performance": PERFORMANCE_COLUMNS,
     "training": ["variant", "label", "member", "split", "target", "bead_type", "unit", "rmse", "r2"],
+    "networks": ["variant", "label", "member", "status", "retries", "learning_rate", "reason", "failures"],
     "check": ["teacher"],
     "comparisons": ["metric", "variant_a", "label_a", "variant_b", "label_b", "test", "n_a", "n_b", "mean_a", "mean_b",
                     "difference", "ci_low", "ci_high", "p", "p_holm", "outcome", "reason"],
@@ -94,6 +95,11 @@ class ReportData:
         return self.tables["training"]
 
     @property
+    def networks(self) -> pd.DataFrame:
+        """How the training of every network went."""
+        return self.tables["networks"]
+
+    @property
     def ensemble_label(self) -> str:
         """Label of the model that evaluates all teachers at each step."""
         return next((model.label for model in self.palette.models if model.family == "T8"), "T8")
@@ -125,8 +131,8 @@ def gather(
     Parameters
     ----------
     tables:
-        Files by name: summary, tae, runs, performance, training, check, comparisons, noise, ceiling, spread, and
-        students (the last tab-separated); those that a run need not have may be missing.
+        Files by name: summary, tae, runs, performance, training, networks, check, comparisons, noise, ceiling, spread,
+        and students (the last tab-separated); those that a run need not have may be missing.
     figures: SVG and PNG files of the catalogue.
     captions: text by name of `figures.render_captions`.
     cards: ``card.json`` of the exported models.

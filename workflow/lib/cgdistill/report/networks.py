@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..figures.training import TARGET_LABELS
+from ..structure.tae import EXCLUDED
 from .data import ReportData
 from .parts import NOTHING, Cell, Row, Table, interval, known, model_cell, number, percent, spread
 
@@ -82,6 +83,27 @@ def spread_table(data: ReportData) -> Table | None:
         rows.append(Row(cells))
     heads = [f"{name}: {what}" for name in data.system.type_names for what in ("force (kcal/mol/Å)", "ε (kcal/mol)")]
     return Table("Disagreement of the teachers", ["Frames of", *heads], rows) if rows else None
+
+
+def failures_table(data: ReportData) -> Table | None:
+    """Networks whose training failed: left out of everything, or trained again."""
+    rows = []
+    for row in data.networks.itertuples():
+        if row.status != EXCLUDED and not row.retries:
+            continue
+        left_out = row.status == EXCLUDED
+        rows.append(
+            Row([
+                Cell(f"{row.label}, {row.member}"),
+                Cell("excluded" if left_out else "used", tone="bad" if left_out else ""),
+                Cell(str(int(row.retries)), float(row.retries)),
+                Cell(number(row.learning_rate), float(row.learning_rate)),
+                Cell(str(row.reason) if known(row.reason) and row.reason else NOTHING, wrap=True),
+                Cell(str(row.failures) if known(row.failures) and row.failures else NOTHING, wrap=True),
+            ], bad=left_out)
+        )  # fmt: skip
+    heads = ["Network", "It is", "Retries", "Learning rate at last", "Why excluded", "Failures"]
+    return Table("Networks whose training failed", heads, rows, texts=True) if rows else None
 
 
 def training_table(data: ReportData) -> Table:

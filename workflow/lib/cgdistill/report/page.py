@@ -17,10 +17,10 @@ import yaml
 from ..figures.tae import METRIC_TITLES, TAE_UNITS
 from ..paper import OLOWOOKERE_2025
 from ..provenance import config_hash, whole_file
-from ..verdict import answers, stability, verdicts
+from ..verdict import answers, exclusions, stability, verdicts
 from .data import ReportData
 from .models import model_pages
-from .networks import ceiling_table, ceiling_warnings, spread_table, training_table
+from .networks import ceiling_table, ceiling_warnings, failures_table, spread_table, training_table
 from .parts import number, plain_table, setting
 from .runtime import runtime_table
 from .speed import paper_settings, paper_table, performance_settings, performance_table, unlike_paper
@@ -75,6 +75,7 @@ def render(data: ReportData) -> str:
         verdicts=verdicts(data.summary, comparisons),
         answers=[] if comparisons is None else answers(comparisons, {model.name: model.kind for model in models}),
         stability=stability(data.summary, [model.name for model in models], data.runs),
+        exclusions=exclusions(data.networks),
         thumbs=_thumbs(data),
         figures=figures,
         main_table=main_table(data),
@@ -88,6 +89,7 @@ def render(data: ReportData) -> str:
         paper_settings=paper_settings(),
         unlike_paper=unlike_paper(data),
         training_table=training_table(data),
+        failures_table=failures_table(data),
         ceiling_table=ceiling_table(data),
         ceiling_warnings=ceiling_warnings(data),
         spread_table=spread_table(data),

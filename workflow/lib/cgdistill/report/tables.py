@@ -28,7 +28,7 @@ from .parts import (
 )
 
 #: What a run can be, the best first.
-STABILITIES = ("stable", "drifting", "clustered", "blown up")
+STABILITIES = ("stable", "drifting", "clustered", "blown up", "excluded")
 _LOWEST, _LIKE_LOWEST = "★", "≈"
 #: Columns of numbers in tables of runs: head, the column of its error, and that of what it belongs to.
 _RUN_NUMBERS = {
@@ -124,7 +124,7 @@ def _marks(data: ReportData, metric: str, rows: pd.DataFrame) -> dict[str, str]:
 
 
 def stability_cell(runs: pd.DataFrame) -> Cell:
-    """How many of some runs are stable, drifting, clustered, blown up."""
+    """How many of some runs are stable, drifting, clustered, blown up, excluded."""
     if runs.empty:
         return Cell(NOTHING)
     counts = runs["stability"].value_counts()

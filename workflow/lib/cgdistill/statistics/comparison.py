@@ -41,7 +41,7 @@ class Units:
     ----------
     of_members: the units are members, else runs.
     names: names of all members, or start frames of all runs, blown up or not; None where unknown.
-    n_runs, n_failed: runs that finished and that did not.
+    n_runs, n_failed: runs that finished and that did not, or were not made.
     """
 
     variant: str
@@ -68,7 +68,7 @@ def compare_variants(
     -------
     Columns `COMPARISON_COLUMNS`. ``difference`` is ``mean_a - mean_b`` over the units compared, its interval is not
     corrected for the number of pairs; ``outcome`` is of a against b (``better``: lower TAE), by ``p_holm``
-    and the level ``1 - spec.confidence``. Blown-up runs have no part in it; ``reason`` counts them.
+    and the level ``1 - spec.confidence``. Runs that did not finish have no part in it; ``reason`` counts them.
 
     Raises
     ------
@@ -183,4 +183,6 @@ def _few(units: Units, count: int) -> str:
 def _failed(units: Units) -> str:
     if not units.n_failed:
         return ""
-    return f"; {units.n_failed} of {units.n_runs + units.n_failed} runs of {units.label} blew up and are left out"
+    return (
+        f"; {units.n_failed} of {units.n_runs + units.n_failed} runs of {units.label} did not finish and are left out"
+    )

@@ -21,8 +21,10 @@ from .files import RUN_COLUMNS
 
 OVERALL = "overall"
 FINISHED = "finished"
+#: Status of a run that was not made, since its model is not to be used.
+EXCLUDED = "excluded"
 TAE_COLUMNS = ["variant", "label", "member", "replica", "metric", "item", "r_max_A", "tae", "status"]
-SUMMARY_COLUMNS = ["variant", "label", "metric", "item", "r_max_A", "mean", "std", "n", "n_failed"]
+SUMMARY_COLUMNS = ["variant", "label", "metric", "item", "r_max_A", "mean", "std", "n", "n_failed", "n_excluded"]
 _CURVE = ["metric", "item", "r_max_A"]
 
 
@@ -104,7 +106,8 @@ def average_runs(tae: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     tae: table of `tae_table`.
-    runs: columns variant, member, replica, status; ``n_failed`` counts the rows that are not finished.
+    runs: columns variant, member, replica, status; ``n_failed`` counts the rows that are not finished, ``n_excluded``
+        those of them whose model is not to be used.
 
     Returns
     -------
@@ -117,6 +120,7 @@ def average_runs(tae: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         The runs of ``tae`` that finished are not the finished runs of ``runs``.
     """
     n_failed = (runs["status"] != FINISHED).groupby(runs["variant"]).sum()
+    n_excluded = (runs["status"] == EXCLUDED).groupby(runs["variant"]).sum()
     finished = runs.loc[runs["status"] == FINISHED, RUN_COLUMNS].itertuples(index=False, name=None)
     averaged = tae.loc[tae["status"] == FINISHED, RUN_COLUMNS].itertuples(index=False, name=None)
     odd = set(finished) ^ set(averaged)
@@ -128,7 +132,8 @@ def average_runs(tae: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         values = part.loc[part["status"] == FINISHED, "tae"].to_numpy(dtype=np.float64)
         mean = values.mean() if len(values) else np.nan
         std = values.std(ddof=1) if len(values) > 1 else np.nan
-        rows.append((*key, mean, std, len(values), int(n_failed.get(key[0], 0))))
+        counts = int(n_failed.get(key[0], 0)), int(n_excluded.get(key[0], 0))
+        rows.append((*key, mean, std, len(values), *counts))
     return pd.DataFrame(rows, columns=SUMMARY_COLUMNS)
 
 

@@ -1,0 +1,21 @@
+"""Which teachers may be averaged and learned from.
+
+Inputs: metrics and networks (settings), one of each per teacher. Output: health.
+"""
+
+from pathlib import Path
+
+from cgdistill.console import job
+from cgdistill.provenance import stamp
+from cgdistill.tables import write_table
+
+with job(snakemake.log[0]) as log:
+    from cgdistill.learning.failures import judge_teachers
+
+    source, params = snakemake.input, snakemake.params
+    health = judge_teachers([Path(path).parent for path in source.metrics], params.max_r2_deficit, params.then)
+    for row in health[health["reason"] != ""].itertuples():
+        log.warning("%s: excluded: %s", row.teacher, row.reason)
+    log.info("%d of %d teachers are used", (health["reason"] == "").sum(), len(health))
+    settings = {"max_r2_deficit": params.max_r2_deficit, "then": params.then}
+    write_table(snakemake.output.health, health, stamp(settings, [*source.metrics, *source.networks]))
