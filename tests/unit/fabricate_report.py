@@ -142,7 +142,8 @@ def _runs(variants: tuple[Made, ...]) -> dict[str, pd.DataFrame]:
             lost = stability in ("blown up", "excluded")
             runs.append({
                 **keys, "status": stability if lost else "finished",
-                "reason": "temperature above 1500 K" if stability == "blown up" else FAILURE if lost else "", "n_frames": 0 if lost else 100,
+                "reason": {"blown up": "temperature above 1500 K", "excluded": FAILURE}.get(stability, ""),
+                "n_frames": 0 if lost else 100,
                 "equilibrated_ps": 1.4, "n_effective": 40.0, "mean_temperature_K": 298.2, "stability": stability,
                 "onset_ps": np.nan if stability == "stable" else 12.0,
                 "stability_reason": "" if stability == "stable" else f"Largest cluster of Cho: {stability}.",

@@ -18,7 +18,7 @@ from cgdistill.errors import InputError
 from cgdistill.provenance import config_hash
 from cgdistill.report.data import COLUMNS, gather
 from cgdistill.report.models import error_table, model_pages, rivals_table
-from cgdistill.report.networks import ceiling_table
+from cgdistill.report.networks import ceiling_table, failures_table
 from cgdistill.report.page import render, write_report
 from cgdistill.report.parts import Cell, cell, column_words, interval, mean_and_std, number, p_value
 from cgdistill.report.runtime import clock, read_runtime, runtime_table
@@ -153,8 +153,8 @@ def test_forces_stand_beside_the_ceiling(data):
 
 def test_runs_tell_what_became_of_them(data, page):
     table = runs_table(data)
-    assert len(table.rows) == 11
-    assert sum(row.bad for row in table.rows) == 3
+    assert len(table.rows) == 12
+    assert sum(row.bad for row in table.rows) == 4
     assert "Largest cluster of Cho: drifting." in page
     drifting = table.rows[2]
     assert drifting.cells[2] == Cell("drifting", 1, ("from 12.0 ps",), tone="bad")
@@ -166,6 +166,22 @@ def test_runs_tell_what_became_of_them(data, page):
     drifts = dict(zip(own.columns, own.rows[0].cells, strict=True))
     assert drifts["Drift of a CDF peak (Å)"] == Cell("0.100 ± 0.050", 0.1, ("Cho",))
     assert drifts["Drift of the temperature (K)"].text == "1.0 ± 2.0"
+
+
+def test_networks_whose_training_failed_are_told(data, page):
+    """One is excluded, one was trained again; the reason comes from files and is escaped."""
+    rows = failures_table(data).rows
+    assert [(row.cells[0].text, row.cells[1].text, row.bad) for row in rows] == [
+        ("T, seed-2", "used", False),
+        ("S1Ffε, seed-2", "used", False),
+        ("S1Ffε, seed-3", "excluded", True),
+    ]
+    assert "(frames 4, &lt;b&gt;8&lt;/b&gt;)" in page and "<b>8</b>" not in page
+    assert "1 of 8 networks is left out of everything, since training failed: S1Ffε seed-3." in page
+    assert "Trained again with a lower learning rate after a failure: T seed-2 (1 retry)" in page
+    assert "1 of 12 runs were not made, since the training of their model failed: S1Ffε 1 of 3." in page
+    sound = data.networks.assign(status="used", retries=0)
+    assert failures_table(replace(data, tables={**data.tables, "networks": sound})) is None
 
 
 def test_errors_of_a_model_are_marked_by_the_rule_of_thumb(data):

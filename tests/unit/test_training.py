@@ -435,7 +435,9 @@ def test_a_failed_model_is_named_and_the_others_stay(frames, tmp_path, lockstep)
     train(alone, lockstep)
     for one, other in zip((made[0], made[2]), alone, strict=True):
         for row, same in zip(one.history, other.history, strict=True):
-            assert row["valid_loss"] == (pytest.approx(same["valid_loss"], rel=1e-5) if lockstep else same["valid_loss"])
+            assert row["valid_loss"] == (
+                pytest.approx(same["valid_loss"], rel=1e-5) if lockstep else same["valid_loss"]
+            )
     train([made[0]], on_epoch=lambda row: pytest.fail("an epoch was trained"))
 
 

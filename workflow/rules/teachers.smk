@@ -96,7 +96,7 @@ rule judge_teachers:
         mem_mb=JOBS["light"]["mem_mb"],
         runtime=JOBS["light"]["runtime_min"],
     params:
-        max_r2_deficit=config["failures"]["max_teacher_r2_deficit"],
+        min_share=config["failures"]["min_teacher_r2_share"],
         then=config["failures"]["then"],
         code=source_digest("learning.failures"),
     message:

@@ -13,9 +13,9 @@ with job(snakemake.log[0]) as log:
     from cgdistill.learning.failures import judge_teachers
 
     source, params = snakemake.input, snakemake.params
-    health = judge_teachers([Path(path).parent for path in source.metrics], params.max_r2_deficit, params.then)
+    health = judge_teachers([Path(path).parent for path in source.metrics], params.min_share, params.then)
     for row in health[health["reason"] != ""].itertuples():
         log.warning("%s: excluded: %s", row.teacher, row.reason)
     log.info("%d of %d teachers are used", (health["reason"] == "").sum(), len(health))
-    settings = {"max_r2_deficit": params.max_r2_deficit, "then": params.then}
+    settings = {"min_share": params.min_share, "then": params.then}
     write_table(snakemake.output.health, health, stamp(settings, [*source.metrics, *source.networks]))

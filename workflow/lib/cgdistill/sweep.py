@@ -38,7 +38,7 @@ _DETERMINED_BY = {
     "teachers": ("network", "training", "failures", "device"),
 }
 #: Settings within those parts that change no product.
-_WITHOUT_EFFECT = {"training": ("models_per_job",), "failures": ("max_teacher_r2_deficit",)}
+_WITHOUT_EFFECT = {"training": ("models_per_job",), "failures": ("min_teacher_r2_share",)}
 
 
 @dataclass(frozen=True)

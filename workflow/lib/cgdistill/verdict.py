@@ -147,9 +147,13 @@ def exclusions(networks: pd.DataFrame) -> list[str]:
         )
     again = networks[(networks["retries"] > 0) & (networks["status"] != EXCLUDED)]
     if len(again):
-        names = _list(f"{row.label} {row.member} ({int(row.retries)} retries)" for row in again.itertuples())
+        names = _list(f"{row.label} {row.member} ({_retries(row.retries)})" for row in again.itertuples())
         sentences.append(f"Trained again with a lower learning rate after a failure: {names}.")
     return sentences
+
+
+def _retries(count: float) -> str:
+    return f"{int(count)} retr" + ("ies" if count != 1 else "y")
 
 
 def _excluded(counts: pd.DataFrame) -> pd.Series:

@@ -105,12 +105,13 @@ def sound_networks(networks: Mapping[str, Path], health: Mapping[str, str]) -> t
     return {name: folder for name, folder in networks.items() if name not in left_out}, left_out
 
 
-def judge_teachers(folders: Sequence[str | Path], max_r2_deficit: float, then: str) -> pd.DataFrame:
+def judge_teachers(folders: Sequence[str | Path], min_share: float, then: str) -> pd.DataFrame:
     """Which teachers may be averaged and learned from.
 
-    Left out are those whose training failed, and those whose forces are far from the labels where others' are not:
-    R² on the validation frames below the median of the others by more than ``max_r2_deficit``. Labels are noise to
-    all teachers alike, so sound ones differ in the third decimal.
+    Left out are those whose training failed, and those that have learned far less than the others: R² of the forces
+    on the validation frames below ``min_share`` of the median of the others. Labels are noise to all teachers alike,
+    so R² is small, but sound teachers differ little. Where the median is not above 0, nobody has learned anything,
+    and they are not held against each other.
 
     Parameters
     ----------
@@ -132,9 +133,8 @@ def judge_teachers(folders: Sequence[str | Path], max_r2_deficit: float, then: s
         others = [other["r2_valid_F"] for other in rows if other is not row and not other["reason"]]
         row["r2_peers"] = float(np.median(others)) if others else np.nan
     for row in rows:
-        deficit = row["r2_peers"] - row["r2_valid_F"]
         # A comparison with NaN is false: R² that is not a number is no sound one.
-        if not row["reason"] and not deficit <= max_r2_deficit and np.isfinite(row["r2_peers"]):
+        if not row["reason"] and row["r2_peers"] > 0 and not row["r2_valid_F"] >= min_share * row["r2_peers"]:
             row["reason"] = (
                 f"R2 of its forces on the validation frames is {row['r2_valid_F']:.3f}, "
                 f"the median of the other teachers {row['r2_peers']:.3f}"
@@ -147,7 +147,7 @@ def judge_teachers(folders: Sequence[str | Path], max_r2_deficit: float, then: s
         raise InputError("teachers", "trainings", found, "at least one sound teacher")
     if bad and then == STOP:
         expected = (
-            f"R2 no more than {max_r2_deficit:g} below that of the others (failures.max_teacher_r2_deficit); "
+            f"R2 of at least {min_share:g} of that of the others (failures.min_teacher_r2_share); "
             "failures.then: exclude goes on without"
         )
         raise InputError("teachers", "trainings", found, expected)

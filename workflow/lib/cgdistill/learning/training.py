@@ -308,7 +308,7 @@ class Trainer:
         start_s: when the epoch began, by `time.perf_counter`.
         """
         losses = {"train_loss": sum(terms.values()), "valid_loss": self._valid_loss(predictions)}
-        if self._loss_fails(losses, int(steps[:, 0].argmax())):
+        if self._loss_fails(losses, steps[:, 0]):
             return
         self.epoch += 1
         row = {
@@ -332,18 +332,23 @@ class Trainer:
             return
         self._save()
 
-    def _loss_fails(self, losses: Mapping[str, float], worst: int) -> bool:
-        """Whether a loss of the current epoch is not finite or explodes; ``worst`` is the batch of the largest."""
+    def _loss_fails(self, losses: Mapping[str, float], of_steps: np.ndarray) -> bool:
+        """Whether a loss of the current epoch is not finite or explodes; the first is held against its first step.
+
+        Parameters
+        ----------
+        losses: of the epoch.
+        of_steps: (n_steps,) of its steps.
+        """
         for name, loss in losses.items():
             what = "validation loss" if name == "valid_loss" else "loss"
-            best = min((row[name] for row in self.history), default=loss)
+            best = min((row[name] for row in self.history), default=float(of_steps[0]))
             if not np.isfinite(loss):
                 self._fail(NOT_FINITE, f"{what} is {loss}", self.epoch + 1)
                 return True
             if loss > self.policy.max_loss_ratio * best:
-                self._fail(
-                    EXPLODING, f"{what} is {loss:.4g}, {loss / best:.3g} times its lowest", self.epoch + 1, worst
-                )
+                found = f"{what} is {loss:.4g}, {loss / best:.3g} times its lowest"
+                self._fail(EXPLODING, found, self.epoch + 1, int(of_steps.argmax()))
                 return True
         return False
 
