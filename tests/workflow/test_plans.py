@@ -147,6 +147,7 @@ def test_one_student_needs_its_teachers_and_no_other_student(root, write_config)
         "fit_prior": 1,
         "train_teacher": 1,
         "predict_teacher": 1,
+        "judge_teachers": 1,
         "average_ensemble": 1,
         "train_student": 1,
         "export_model": 1,
@@ -171,15 +172,17 @@ def test_one_run_needs_the_runs_of_its_job_alone(root, write_config):
 
 
 def test_students_of_one_teacher_need_no_mean(root, write_config):
-    """Students wait for the teachers of their own job alone: teacher 5 is in the second of three."""
+    """They learn from the teachers of their own job alone: teacher 5 is in the second of three. Which teachers are sound
+    is known when all are trained.
+    """
     path = write_config(training__models_per_job=3)
     counts, messages = plan(root, "results/planned-only/structure/S1-aa-bead/summary.csv", "--configfile", path)
     assert "average_ensemble" not in counts
     assert counts["train_student"] == counts["predict_teacher"] == counts["train_teacher"] == 3
     assert counts["export_model"] == 1
     counts, messages = plan(root, "results/planned-only/students/S1-aa-bead/seed-5/metrics.csv", "--configfile", path)
-    assert counts["train_teacher"] == counts["predict_teacher"] == counts["train_student"] == 1
-    assert named(messages, "Train teachers") == {"": ["seed-4", "seed-5", "seed-6"]}
+    assert counts["train_teacher"] == 3
+    assert counts["judge_teachers"] == counts["predict_teacher"] == counts["train_student"] == 1
     assert named(messages, "Train students") == {"S1-aa-bead": ["seed-4", "seed-5", "seed-6"]}
     assert "Predict forces and per-bead energies with teachers seed-4, seed-5, seed-6" in messages
 
