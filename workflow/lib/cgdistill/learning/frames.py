@@ -12,6 +12,9 @@ from ..beads import BeadFile
 from ..console import progress
 from ..evaluation.neighbours import NeighbourList
 
+#: Frames that are read at a time.
+_CHUNK = 32
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -51,16 +54,23 @@ class PairFrames:
     targets: dict[str, torch.Tensor] = field(default_factory=dict)
 
     @classmethod
-    def from_beads(cls, beads: BeadFile, indices: Sequence[int] | np.ndarray, cutoff_A: float) -> PairFrames:
-        """Neighbour lists of the given frames (increasing indices); the target ``F`` where there are forces."""
+    def from_beads(
+        cls, beads: BeadFile, indices: Sequence[int] | np.ndarray, cutoff_A: float, show: bool = True
+    ) -> PairFrames:
+        """Neighbour lists of the given frames (increasing indices); the target ``F`` where there are forces.
+
+        Memory for each frame: 20 bytes per directed pair within the cutoff, 12 per bead for the forces. ``show``:
+        progress.
+        """
         frames = cls(beads.topology.bead_types)
         forces = []
         indices = np.asarray(indices)
         topology = beads.topology
         # Sorted by type as well: what the fused evaluation wants.
         neighbours = NeighbourList(cutoff_A, 0.0, topology.bead_types, topology.n_types)
-        for start in progress(range(0, len(indices), 32), -(-len(indices) // 32), "neighbour lists", "chunks"):
-            chunk = beads.frames(indices[start : start + 32])
+        starts = range(0, len(indices), _CHUNK)
+        for start in progress(starts, len(starts), "neighbour lists", "chunks") if show else starts:
+            chunk = beads.frames(indices[start : start + _CHUNK])
             for positions, cell in zip(chunk.positions_A, chunk.cells_A, strict=True):
                 first, second, vectors = neighbours.pairs(positions, cell)
                 frames.first.append(torch.as_tensor(first.astype(np.int32)))
