@@ -123,11 +123,13 @@ def test_all_is_on_disk_before_the_state_names_it(folder, monkeypatch):
     assert moves == ["state.json"]
 
 
-@pytest.mark.parametrize("fault", ["key", "restart", "rows", "state", "cut state"])
+@pytest.mark.parametrize("fault", ["key", "restart", "cut restart", "rows", "state", "cut state"])
 def test_unusable_checkpoint_starts_anew(folder, fault):
     """Another run, missing or damaged parts: nothing is used, files of others stay."""
     if fault == "restart":
         (folder / "restart-20.lammps").unlink()
+    elif fault == "cut restart":
+        (folder / "restart-20.lammps").write_text("rest")
     elif fault == "rows":
         (folder / "thermo.jsonl").unlink()
     elif fault == "state":

@@ -87,7 +87,7 @@ class ThermoRows:
 class State:
     """Where a run stands: what determines it (a hash), the step, and the time it has taken so far.
 
-    ``end`` says how it ended; it is None for a run that goes on from ``restart``.
+    ``end`` says how it ended; it is None for a run that goes on from ``restart``, a file of ``restart_bytes``.
     """
 
     key: str
@@ -95,6 +95,7 @@ class State:
     wall_s: float
     restart: str
     end: dict[str, Any] | None = None
+    restart_bytes: int | None = None
 
 
 class CheckpointFolder:
@@ -138,6 +139,9 @@ class CheckpointFolder:
             return None
         needed = self.final if state.end else self.folder / state.restart
         whole = needed.is_file() and self.rows.path.is_file()
+        if whole and state.end is None and state.restart_bytes is not None:
+            # LAMMPS that meets the end of a file too early leaves it open, and ends in an error.
+            whole = needed.stat().st_size == state.restart_bytes
         return state if whole and state.key == self.key else None
 
     def restart_path(self, state: State) -> Path:
@@ -150,7 +154,8 @@ class CheckpointFolder:
 
     def save(self, step: int, wall_s: float) -> None:
         """Make the restart file of ``step``, written before, and the rows so far the valid checkpoint."""
-        self._save(State(self.key, step, wall_s, self.new_restart_path(step).name))
+        restart = self.new_restart_path(step)
+        self._save(State(self.key, step, wall_s, restart.name, restart_bytes=restart.stat().st_size))
 
     def save_end(self, step: int, wall_s: float, end: Mapping[str, Any]) -> None:
         """Mark the run as ended; its last configuration has been written to ``final``."""
