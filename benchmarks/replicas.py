@@ -42,6 +42,11 @@ SHORT = {
     "minimise": {"max_iterations": 1},
     "limits": {"check_every_steps": 5},
 }
+#: Methods of `Replicas`, in the order in which they take turns.
+KINDS = (
+    "finish", "blow_up", "finish", "stop", "finish", "fail", "finish_alone", "blow_up_alone", "stop_alone",
+    "fail_alone", "fail_to_write", "refuse",
+)  # fmt: skip
 Action = Callable[[Evaluation], Evaluation | None]
 
 
@@ -199,21 +204,17 @@ class Replicas:
         damaged.write_bytes(damaged.read_bytes()[:100])
         self.finish()
 
-    def jobs(self, n_jobs: int) -> Iterator[tuple[int, str]]:
+    def jobs(self, n_jobs: int, kinds: Sequence[str] = KINDS) -> Iterator[tuple[int, str]]:
         """Jobs, one of each kind in turn, each in an empty folder; number of simulations so far, and kind of the job.
 
-        Simulations that go on are counted once, those that never begin too.
+        Simulations that go on are counted once, those that never begin too. ``kinds``: names of methods.
         """
-        kinds = (
-            self.finish, self.blow_up, self.finish, self.stop, self.finish, self.fail, self.finish_alone,
-            self.blow_up_alone, self.stop_alone, self.fail_alone, self.fail_to_write, self.refuse,
-        )  # fmt: skip
         for number in range(n_jobs):
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir(parents=True)
             kind = kinds[number % len(kinds)]
-            kind()
-            yield (number + 1) * RUNS_PER_JOB, kind.__name__
+            getattr(self, kind)()
+            yield (number + 1) * RUNS_PER_JOB, kind
 
 
 @dataclass(frozen=True)
@@ -230,7 +231,7 @@ class Sample:
     memory_MB: float
 
 
-def sample_replicas(folder: Path, n_jobs: int) -> list[Sample]:
+def sample_replicas(folder: Path, n_jobs: int, kinds: Sequence[str] = KINDS) -> list[Sample]:
     """Run jobs (`Replicas.jobs`) and look at the process behind each.
 
     Nothing is forced to disk, which would take most of the time.
@@ -243,7 +244,7 @@ def sample_replicas(folder: Path, n_jobs: int) -> list[Sample]:
     gc.freeze()  # what was there before is not looked through each time
     try:
         with mock.patch("os.fsync", lambda descriptor: None):
-            for n_replicas, kind in Replicas(folder).jobs(n_jobs):
+            for n_replicas, kind in Replicas(folder).jobs(n_jobs, kinds):
                 n_open = Held.now(collect=False).lammps_open
                 held = Held.now()
                 found.append(Sample(n_replicas, kind, n_open, held, memory_MB()[0]))
