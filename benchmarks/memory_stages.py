@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from .resources import memory_MB
+from .resources import Peak, memory_MB
 
 #: Beads of the demo's box, which most stages work on; teachers and models of a job.
 N_BEADS, N_TEACHERS, N_RUNS = 128, 3, 8
@@ -36,15 +36,14 @@ class Course:
         self.points: list[tuple[int, float]] = []
         self._next, self._step = 0.0, total / _POINTS
         gc.collect()
-        self._start_MB = memory_MB()[0]
-        # The largest so far is of the imports and of what prepares the stage.
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        self._start_MB = memory_MB()
+        self._peak = Peak()
 
     def note(self, count: int) -> None:
         """Look, unless it was just done."""
         if count >= self._next:
             self._next = count + self._step
-            self.points.append((count, memory_MB()[0] - self._start_MB))
+            self.points.append((count, memory_MB() - self._start_MB))
 
     def watch(self, per_unit: int = 1) -> None:
         """Look at each step of progress from now on; each counts for so many."""
@@ -60,7 +59,7 @@ class Course:
 
     def result(self) -> dict[str, Any]:
         """For JSON."""
-        return {"points": self.points, "peak_MB": memory_MB()[1] - self._start_MB}
+        return {"points": self.points, "peak_MB": self._peak.end() - self._start_MB}
 
 
 def _demo(folder: Path) -> Any:
@@ -390,8 +389,7 @@ def replicas(folder: Path, n_replicas: int) -> dict[str, Any]:
     """Short simulations in one process, in all ways in which they end; what it holds besides memory comes with it."""
     from .replicas import RUNS_PER_JOB, sample_replicas
 
-    course = Course(n_replicas)
-    start_MB = memory_MB()[0]
+    course, start_MB = Course(n_replicas), memory_MB()
     samples = sample_replicas(folder / "runs", -(-n_replicas // RUNS_PER_JOB))
     held = [[one.n_replicas, one.lammps_open, *vars(one.held).values()] for one in samples]
     course.points = [(one.n_replicas, one.memory_MB - start_MB) for one in samples]

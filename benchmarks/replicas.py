@@ -247,7 +247,7 @@ def sample_replicas(folder: Path, n_jobs: int, kinds: Sequence[str] = KINDS) -> 
             for n_replicas, kind in Replicas(folder).jobs(n_jobs, kinds):
                 n_open = Held.now(collect=False).lammps_open
                 held = Held.now()
-                found.append(Sample(n_replicas, kind, n_open, held, memory_MB()[0]))
+                found.append(Sample(n_replicas, kind, n_open, held, memory_MB()))
     finally:
         gc.unfreeze()
         log.setLevel(before)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import threading
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -12,14 +13,31 @@ from typing import Any
 import numpy as np
 
 
-def memory_MB() -> tuple[float, float]:
-    """Resident memory of this process, and the largest that it has been."""
-    found = {}
+def memory_MB() -> float:
+    """Resident memory of this process without files that are mapped: the kernel takes their pages back at need."""
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        name, _, value = line.partition(":")
-        if name in ("VmRSS", "VmHWM"):
-            found[name] = int(value.split()[0]) / 1024.0
-    return found["VmRSS"], found["VmHWM"]
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) / 1024.0
+    raise OSError("no RssAnon in /proc/self/status (Linux 4.5 and later have it)")
+
+
+class Peak:
+    """The largest `memory_MB` from now on, looked at a hundred times per second from a thread."""
+
+    def __init__(self) -> None:
+        self._largest, self._over = memory_MB(), threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+
+    def _look(self) -> None:
+        while not self._over.wait(0.01):
+            self._largest = max(self._largest, memory_MB())
+
+    def end(self) -> float:
+        """Stop looking; the largest."""
+        self._over.set()
+        self._thread.join()
+        return max(self._largest, memory_MB())
 
 
 @dataclass(frozen=True)
