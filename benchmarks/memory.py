@@ -66,11 +66,11 @@ CASES = {
     "training_frames": Case("training, more frames", "frames", (200, 400, 800), 1000, "largest memory of two epochs"),
     "predictions": Case("predictions of teachers", "frames", (20_000,), 1000, "three teachers in a job"),
     "average": Case("mean of the teachers", "frames", (2000, 8000), 1000, "of three teachers"),
-    "ceiling": Case("noise ceiling", "frames", (5000, 20_000), 1000, "of three teachers, 1,000 resamples"),
-    "spread": Case("spread of the teachers", "frames", (5000, 20_000), 1000, "a tenth of the frames are test frames"),
+    "ceiling": Case("noise ceiling", "frames", (2000, 8000), 1000, "of three teachers, 1,000 resamples"),
+    "spread": Case("spread of the teachers", "frames", (2000, 8000), 1000, "a tenth of the frames are test frames"),
     "simulation": Case("MD, 8 runs in lockstep", "steps", (100_000,), 1_000_000, "network; dumps, thermo, checkpoints"),
     "structure": Case("structure", "frames", (20_000,), 1000, "RDF, ADF, CDF, blocks, series"),
-    "tables": Case("curves of all runs", "runs", (25, 50, 100), 100, "one table of all"),
+    "tables": Case("curves of all runs", "runs", (25, 100, 200), 100, "one table of all"),
     "replicas": Case("short simulations, one process", "simulations", (1000,), 1000, "in all ways in which they end"),
 }
 
