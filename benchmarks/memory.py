@@ -62,7 +62,7 @@ class Case:
 CASES = {
     "mapping": Case("mapping", "frames", (20_000,), 1000, "reader and writer, {atoms} atoms"),
     "prior": Case("split and prior", "training frames", (20_000,), 1000, "of the bead file of 20,000 frames"),
-    "training": Case("training, along epochs", "epochs", (240,), 100, "20 frames, checkpoints"),
+    "training": Case("training, along epochs", "epochs", (400,), 100, "20 frames, checkpoints"),
     "training_frames": Case("training, more frames", "frames", (200, 400, 800), 1000, "largest memory of two epochs"),
     "predictions": Case("predictions of teachers", "frames", (20_000,), 1000, "three teachers in a job"),
     "average": Case("mean of the teachers", "frames", (2000, 8000), 1000, "of three teachers"),
