@@ -7,6 +7,8 @@ leak in them is not: ``python -m benchmarks.memory`` measures whole processes).
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import tracemalloc
 
 import atom_cases
@@ -14,9 +16,9 @@ import numba
 import numpy as np
 import pytest
 import torch
-from bead_cases import make_model, write_beads
+from bead_cases import bead_topology, make_model, write_beads
 from cgdistill.atoms import read_topology
-from cgdistill.beads import BeadFile
+from cgdistill.beads import BeadFile, BeadFrames, BeadWriter
 from cgdistill.ensemble_spread import compute_spread
 from cgdistill.errors import InputError
 from cgdistill.learning import frames as frames_module
@@ -198,3 +200,32 @@ def test_mapping(tmp_path):
         map_trajectory(tmp_path / "mapped.h5", Mapper(atom_cases.rules(), atoms), [path], {}, check_forces=False)
 
     assert growth(work, *paths) < 27 * 3 * 8 // 10, "offsets of the frames in the file"
+
+
+_OPEN = """
+import sys
+from pathlib import Path
+from cgdistill.beads import BeadFile, BeadFrames, BeadWriter
+
+def own_kB():
+    rows = Path("/proc/self/status").read_text().splitlines()
+    return next(int(row.split()[1]) for row in rows if row.startswith("RssAnon:"))
+
+BeadFile(sys.argv[1]).close()
+before = own_kB()
+BeadFile(sys.argv[2]).close()
+print(own_kB() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_opening_a_long_trajectory(tmp_path):
+    """A process of its own, since HDF5's memory is not Python's: below 2 kB per frame; 7 where all are read at once."""
+    topology = bead_topology(np.zeros(1, dtype=np.int64))
+    for name, n_frames in (("few", 10), ("many", 6000)):
+        with BeadWriter(tmp_path / f"{name}.h5", topology, {}) as writer:
+            numbers, cells = np.zeros((n_frames, 1, 3)), np.tile(9.0 * np.eye(3), (n_frames, 1, 1))
+            writer.append(BeadFrames(numbers, numbers, cells, np.arange(float(n_frames))))
+    command = [sys.executable, "-c", _OPEN, tmp_path / "few.h5", tmp_path / "many.h5"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert int(done.stdout) < 2 * 6000
