@@ -64,7 +64,7 @@ CASES = {
     "prior": Case("split and prior", "training frames", (20_000,), 1000, "of the bead file of 20,000 frames"),
     "training": Case("training, along epochs", "epochs", (400,), 100, "20 frames, checkpoints"),
     "training_frames": Case("training, more frames", "frames", (200, 400, 800), 1000, "largest memory of two epochs"),
-    "predictions": Case("predictions of teachers", "frames", (20_000,), 1000, "three teachers in a job"),
+    "predictions": Case("predictions of teachers", "frames", (4000,), 1000, "three teachers in a job"),
     "average": Case("mean of the teachers", "frames", (2000, 8000), 1000, "of three teachers"),
     "ceiling": Case("noise ceiling", "frames", (2000, 8000), 1000, "of three teachers, 1,000 resamples"),
     "spread": Case("spread of the teachers", "frames", (2000, 8000), 1000, "a tenth of the frames are test frames"),
