@@ -33,6 +33,12 @@ def paper_config() -> dict[str, Any]:
     return config
 
 
+def demo_config() -> dict[str, Any]:
+    """config/config.yaml: what fits into the demo's box."""
+    config: dict[str, Any] = yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))
+    return config
+
+
 @dataclass(frozen=True)
 class Beads:
     """Frames of one bead system: positions and forces (n_frames, n_beads, 3), one cell (3, 3)."""

@@ -143,13 +143,13 @@ def prepare(kind: str | None = None, number: int = 1, moment: str = "half", name
             os.truncate(path, (before + path.stat().st_size) // 2)
             die()
 
-    def save_rows(folder, state, rows, original=checkpoint.CheckpointFolder._save):
+    def save_rows(folder, state, original=checkpoint.CheckpointFolder._save):
         if due():
             with open(folder.folder / "thermo.jsonl", "a", encoding="utf-8") as stream:
-                stream.write(json.dumps(rows[-1])[:30])
+                stream.write(json.dumps(folder.rows.last)[:30])
                 stream.flush()
                 die()
-        original(folder, state, rows)
+        original(folder, state)
 
     def append(writer, frames, original=BeadWriter.append):
         original(writer, frames)

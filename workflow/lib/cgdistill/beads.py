@@ -50,6 +50,12 @@ _UNITS = {
 }
 
 
+def _in_pieces(dataset: h5py.Dataset) -> np.ndarray:
+    """All of a dataset of one chunk per frame: of each chunk that is read at once, HDF5 keeps 7 kB."""
+    pieces = [dataset[start : start + 256] for start in range(0, len(dataset), 256)]
+    return np.concatenate(pieces) if pieces else np.asarray(dataset[:])
+
+
 @dataclass(frozen=True)
 class BeadTopology:
     """What does not change from frame to frame.
@@ -220,8 +226,7 @@ class BeadFile:
         )
         self.provenance: dict[str, Any] = json.loads(self._file.attrs["provenance"])
         self._check_topology()
-        self._times_ps = np.asarray(self._file["time"][:])
-        self._cells_A = np.asarray(self._file["cell"][:])
+        self._times_ps, self._cells_A = _in_pieces(self._file["time"]), _in_pieces(self._file["cell"])
         self._check_frames()
 
     def _expect(self, fits: bool, item: str, found: object, expected: object) -> None:

@@ -9,7 +9,8 @@ taken out. The constants are those of the all-atom frames, also for frames of si
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from .evaluation.neighbours import NeighbourList
 from .lammps_dump import read_dump
 from .learning.frames import PairFrames
 from .learning.network import BeadModel, load_model
-from .learning.predictions import read_predictions
+from .learning.predictions import PredictionFile
 from .learning.training import predict_each
 from .split import read_split
 
@@ -44,6 +45,10 @@ COLUMNS = (
 REFERENCE = "AA"
 #: Largest difference, kcal/mol, between constants from single beads: they come from files in 32 bits.
 _SAME_CONSTANT = 1e-2
+#: Test frames whose pairs are held at a time.
+_FRAMES = 64
+#: Forces, energies (centred) and nearest distances on some frames.
+_Part = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -215,48 +220,54 @@ def compute_spread(
     """
     folders = [Path(folder) for folder in teachers]
     networks = _Teachers(folders, choose_device(device), batch_size)
-    predictions = [read_predictions(folder / "predictions.h5") for folder in folders]
-    with BeadFile(beads) as file:
+    with ExitStack() as stack:
+        file = stack.enter_context(BeadFile(beads))
         topology, test = file.topology, read_split(split, len(file)).test
-        frames = PairFrames.from_beads(file, test, networks.cutoff_A)
+        predictions = [stack.enter_context(PredictionFile(folder / "predictions.h5")) for folder in folders]
         one = PairFrames.from_beads(file, test[:1], networks.cutoff_A)
-    epsilon = np.stack([own.epsilon_kcal_mol[test] for own in predictions])
-    constants = networks.constants(one, epsilon[:, :1])
-    forces = np.stack([own.forces_kcal_mol_A[test] for own in predictions])
-    tables = [_described(REFERENCE, REFERENCE, forces, epsilon, frames, topology, bin_width_A)]
+        constants = networks.constants(one, np.stack([own.epsilon[test[:1]] for own in predictions]))
+
+        def on_test_frames() -> Iterable[_Part]:
+            for chunk in np.array_split(test, -(-len(test) // _FRAMES)):
+                frames = PairFrames.from_beads(file, chunk, networks.cutoff_A, show=False)
+                forces = np.stack([own.forces[chunk] for own in predictions])
+                epsilon = np.stack([own.epsilon[chunk] for own in predictions])
+                yield forces, epsilon, nearest_distances(frames, topology.n_types)
+
+        tables = [_described(REFERENCE, REFERENCE, on_test_frames(), topology, bin_width_A)]
     for variant, path in trajectories.items():
         frames, steps = read_last_frames(path, topology, n_frames, networks.cutoff_A)
         if not steps:
             log.info("%s: no frame to compare the teachers on", path)
             continue
         forces, energies = networks.evaluate(frames)
-        epsilon = energies - constants[:, None]
         label = (labels or {}).get(variant, variant)
-        tables.append(_described(variant, label, forces, epsilon, frames, topology, bin_width_A))
+        part = forces, energies - constants[:, None], nearest_distances(frames, topology.n_types)
+        tables.append(_described(variant, label, [part], topology, bin_width_A))
     return pd.concat([table for table in tables if len(table)], ignore_index=True)
 
 
 def _described(
-    source: str,
-    label: str,
-    forces: np.ndarray,
-    epsilon: np.ndarray,
-    frames: PairFrames,
-    topology: BeadTopology,
-    bin_width_A: float,
+    source: str, label: str, parts: Iterable[_Part], topology: BeadTopology, bin_width_A: float
 ) -> pd.DataFrame:
-    whole = np.isfinite(forces).all(axis=(0, 2, 3)) & np.isfinite(epsilon).all(axis=(0, 2))
-    if not whole.any():
+    seen, distances = [], []
+    for forces, epsilon, nearest in parts:
+        whole = np.isfinite(forces).all(axis=(0, 2, 3)) & np.isfinite(epsilon).all(axis=(0, 2))
+        seen.append(Disagreement.of(forces[:, whole], epsilon[:, whole]))
+        distances.append(nearest[whole])
+    n_frames = sum(map(len, distances))
+    if n_frames == 0:
         log.info("%s: no frame with finite predictions", label)
         return pd.DataFrame(columns=list(COLUMNS))
-    nearest = nearest_distances(frames, topology.n_types)
-    seen = Disagreement.of(forces[:, whole], epsilon[:, whole])
-    table = spread_table(seen, nearest[whole], topology.bead_types, topology.type_names, bin_width_A)
+    joined = Disagreement(
+        *(np.concatenate(values) for values in zip(*(vars(part).values() for part in seen), strict=True))
+    )
+    table = spread_table(joined, np.concatenate(distances), topology.bead_types, topology.type_names, bin_width_A)
     total = table.iloc[0]
     log.info(
         "%s: teachers on %d frames: force %.2f, spread %.2f kcal/mol/A, per-bead energy %.2f kcal/mol",
         label,
-        whole.sum(),
+        n_frames,
         total.force_rms_kcal_mol_A,
         total.force_spread_kcal_mol_A,
         total.epsilon_spread_kcal_mol,

@@ -23,8 +23,10 @@ Products of forces at different times do not help: the total force on a bead ave
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -32,7 +34,7 @@ import pandas as pd
 from .beads import BeadFile
 from .errors import InputError
 from .learning.network import read_settings
-from .learning.predictions import read_predictions
+from .learning.predictions import PredictionFile
 from .split import read_split
 from .tables import read_table
 
@@ -56,6 +58,20 @@ NO_GAP = "the teachers do no better on training frames than on test frames: too 
 BEATEN = "a model of the run does better than the teachers on their own training frames: the ceiling may be far higher"
 #: A training whose best epoch lies in this last share of the epochs allowed was cut off.
 _LAST_EPOCHS = 0.1
+#: Frames that are read, and resamples that are drawn, at a time. No fewer frames: numpy adds up a single one in
+#: another order.
+_FRAMES, _DRAWS = 64, 64
+
+
+class ForceFrames(Protocol):
+    """Forces (n_frames, n_beads, 3) of which some frames (increasing) are asked for: an array, or a file's."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of all frames."""
+
+    def __getitem__(self, frames: Any, /) -> np.ndarray:
+        """Some frames."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +96,23 @@ class _Sums:
         return {name: counts @ values for name, values in vars(self).items()}
 
 
-def _frame_sums(forces: np.ndarray, predictions: Sequence[np.ndarray], frames: np.ndarray, beads: np.ndarray) -> _Sums:
+def _sums_by_kind(
+    forces: ForceFrames, predictions: Sequence[ForceFrames], frames: np.ndarray, kinds: Sequence[np.ndarray]
+) -> list[_Sums]:
+    """Sums of each kind of beads (a mask over beads each); few frames are held at a time."""
+    found: list[list[_Sums]] = [[] for _ in kinds]
+    for chunk in np.array_split(frames, max(1, len(frames) // _FRAMES)):
+        labels, values = forces[chunk], [prediction[chunk] for prediction in predictions]
+        for own, beads in zip(found, kinds, strict=True):
+            own.append(_frame_sums(labels, values, beads))
+    return [
+        _Sums(**{name: np.concatenate([vars(part)[name] for part in own]) for name in vars(own[0])}) for own in found
+    ]
+
+
+def _frame_sums(forces: np.ndarray, predictions: Sequence[np.ndarray], beads: np.ndarray) -> _Sums:
     def own(array: np.ndarray) -> np.ndarray:
-        return np.asarray(array[frames][:, beads], dtype=np.float64)
+        return np.asarray(array[:, beads], dtype=np.float64)
 
     def summed(array: np.ndarray) -> np.ndarray:
         total: np.ndarray = array.sum(axis=(1, 2))
@@ -90,14 +120,14 @@ def _frame_sums(forces: np.ndarray, predictions: Sequence[np.ndarray], frames: n
 
     label = own(forces)
     mean = np.zeros_like(label)
-    one, member = np.zeros(len(frames)), np.zeros(len(frames))
+    one, member = np.zeros(len(label)), np.zeros(len(label))
     for prediction in predictions:
         values = own(prediction)
         mean += values / len(predictions)
         one += summed((label - values) ** 2) / len(predictions)
         member += summed(values**2) / len(predictions)
     return _Sums(
-        n=np.full(len(frames), float(label[0].size)),
+        n=np.full(len(label), float(label[0].size)),
         label=summed(label),
         squares=summed(label**2),
         one=one,
@@ -135,12 +165,12 @@ def _scores(parts: Iterable[Mapping[str, np.ndarray]], n_teachers: int) -> dict[
 
 
 def noise_ceiling(
-    forces: np.ndarray,
+    forces: ForceFrames,
     bead_types: np.ndarray,
     type_names: Sequence[str],
     train: np.ndarray,
     test: np.ndarray,
-    predictions: Mapping[str, np.ndarray],
+    predictions: Mapping[str, ForceFrames],
     *,
     best: Mapping[str, float] | None = None,
     n_cut_off: int = 0,
@@ -155,7 +185,7 @@ def noise_ceiling(
     forces: (n_frames, n_beads, 3) labels, kcal/mol/A.
     bead_types: (n_beads,) index into ``type_names``.
     train, test: frames that the models were, and were not, trained on.
-    predictions: by teacher, arrays of the shape of ``forces``; teachers differ in their seed alone.
+    predictions: by teacher, of the shape of ``forces``; teachers differ in their seed alone.
     best: best R² on the test frames of any other model, by bead type (and ``all``), where there is one.
     n_cut_off: how many teachers were still improving when their training ended.
     resamples, confidence, seed: of the bootstrap over frames.
@@ -175,21 +205,16 @@ def noise_ceiling(
     if not members:
         raise InputError("noise ceiling", "predictions", "none", "those of at least one teacher")
     for name, values in predictions.items():
-        if values.shape != forces.shape:
+        if tuple(values.shape) != tuple(forces.shape):
             raise InputError("noise ceiling", f"shape of the predictions of {name}", values.shape, forces.shape)
     if min(len(train), len(test)) == 0:
         raise InputError("noise ceiling", "frames", (len(train), len(test)), "at least one to train and one to test")
     n, rng = len(members), np.random.default_rng(seed)
-    # First row: every frame once.
-    draws = {
-        part: np.vstack([np.ones(len(part_frames)), _resampled(len(part_frames), resamples, rng)])
-        for part, part_frames in (("train", train), ("test", test))
-    }
     kinds = [kind for kind in range(len(type_names)) if (bead_types == kind).any()]
-    sums = {
-        part: [_frame_sums(forces, members, part_frames, bead_types == kind).of(draws[part]) for kind in kinds]
-        for part, part_frames in (("train", train), ("test", test))
-    }
+    sums = {}
+    for part, part_frames in (("train", train), ("test", test)):
+        own = _sums_by_kind(forces, members, part_frames, [bead_types == kind for kind in kinds])
+        sums[part] = _drawn(own, len(part_frames), resamples, rng)
     rows = []
     for label, chosen in [("all", range(len(kinds))), *((type_names[kind], [at]) for at, kind in enumerate(kinds))]:
         seen, unseen = (_scores([sums[part][at] for at in chosen], n) for part in ("train", "test"))
@@ -197,9 +222,32 @@ def noise_ceiling(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _resampled(n_frames: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """(resamples, n_frames) how often each frame is drawn."""
-    return rng.multinomial(n_frames, np.full(n_frames, 1.0 / n_frames), size=resamples).astype(np.float64)
+def _drawn(
+    kinds: Sequence[_Sums], n_frames: int, resamples: int, rng: np.random.Generator
+) -> list[dict[str, np.ndarray]]:
+    """Sums of each kind over resampled frames, (1 + resamples,) each; the first is that of every frame once."""
+    found: list[list[dict[str, np.ndarray]]] = [[] for _ in kinds]
+    for start in range(0, resamples + 1, _DRAWS):
+        n_rows = min(_DRAWS, resamples + 1 - start)
+        counts = np.ones((n_rows, n_frames))
+        new = counts[1:] if start == 0 else counts
+        new[:] = rng.multinomial(n_frames, np.full(n_frames, 1.0 / n_frames), size=len(new))
+        for own, sums in zip(found, kinds, strict=True):
+            own.append(sums.of(counts))
+    return [{name: np.concatenate([part[name] for part in own]) for name in own[0]} for own in found]
+
+
+class _Labels:
+    """Forces of a bead file, read when asked for."""
+
+    def __init__(self, file: BeadFile) -> None:
+        self._file = file
+        self.shape = (len(file), file.topology.n_beads, 3)
+
+    def __getitem__(self, frames: np.ndarray, /) -> np.ndarray:
+        forces = self._file.frames(frames).forces_kcal_mol_A
+        assert forces is not None
+        return forces
 
 
 def _row(
@@ -281,23 +329,23 @@ def estimate_ceiling(
     InputError
         A bead trajectory without forces, or predictions of something else.
     """
-    with BeadFile(beads) as file:
-        parts = read_split(split, len(file))
-        topology, labels = file.topology, file.frames().forces_kcal_mol_A
-    if labels is None:
-        raise InputError(beads, "forces", "no such dataset", "a bead trajectory with forces")
-    members = {str(path): read_predictions(path).forces_kcal_mol_A for path in predictions}
-    columns = ["target", "split", "bead_type", "r2"]
-    return noise_ceiling(
-        labels,
-        topology.bead_types,
-        topology.type_names,
-        parts.train,
-        parts.test,
-        members,
-        best=None if training is None else best_of(read_table(training, columns)),
-        n_cut_off=sum(was_cut_off(Path(path).parent) for path in predictions),
-        resamples=resamples,
-        confidence=confidence,
-        seed=seed,
-    )
+    with ExitStack() as stack:
+        file = stack.enter_context(BeadFile(beads))
+        if not file.has_forces:
+            raise InputError(beads, "forces", "no such dataset", "a bead trajectory with forces")
+        parts, topology = read_split(split, len(file)), file.topology
+        members = {str(path): stack.enter_context(PredictionFile(path)).forces for path in predictions}
+        columns = ["target", "split", "bead_type", "r2"]
+        return noise_ceiling(
+            _Labels(file),
+            topology.bead_types,
+            topology.type_names,
+            parts.train,
+            parts.test,
+            members,
+            best=None if training is None else best_of(read_table(training, columns)),
+            n_cut_off=sum(was_cut_off(Path(path).parent) for path in predictions),
+            resamples=resamples,
+            confidence=confidence,
+            seed=seed,
+        )

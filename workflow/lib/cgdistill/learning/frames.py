@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from ..beads import BeadFile
 from ..console import progress
+from ..errors import InputError
 from ..evaluation.neighbours import NeighbourList
+from ..memory_limits import available_bytes
+
+#: Frames that are read at a time.
+_CHUNK = 32
 
 
 @dataclass(frozen=True)
@@ -51,16 +57,28 @@ class PairFrames:
     targets: dict[str, torch.Tensor] = field(default_factory=dict)
 
     @classmethod
-    def from_beads(cls, beads: BeadFile, indices: Sequence[int] | np.ndarray, cutoff_A: float) -> PairFrames:
-        """Neighbour lists of the given frames (increasing indices); the target ``F`` where there are forces."""
+    def from_beads(
+        cls, beads: BeadFile, indices: Sequence[int] | np.ndarray, cutoff_A: float, show: bool = True
+    ) -> PairFrames:
+        """Neighbour lists of the given frames (increasing indices); the target ``F`` where there are forces.
+
+        Memory for each frame: 20 bytes per directed pair within the cutoff, 12 per bead for the forces. ``show``:
+        progress.
+
+        Raises
+        ------
+        InputError
+            Pairs that the first frames tell not to fit into memory.
+        """
         frames = cls(beads.topology.bead_types)
         forces = []
         indices = np.asarray(indices)
         topology = beads.topology
         # Sorted by type as well: what the fused evaluation wants.
         neighbours = NeighbourList(cutoff_A, 0.0, topology.bead_types, topology.n_types)
-        for start in progress(range(0, len(indices), 32), -(-len(indices) // 32), "neighbour lists", "chunks"):
-            chunk = beads.frames(indices[start : start + 32])
+        starts = range(0, len(indices), _CHUNK)
+        for start in progress(starts, len(starts), "neighbour lists", "chunks") if show else starts:
+            chunk = beads.frames(indices[start : start + _CHUNK])
             for positions, cell in zip(chunk.positions_A, chunk.cells_A, strict=True):
                 first, second, vectors = neighbours.pairs(positions, cell)
                 frames.first.append(torch.as_tensor(first.astype(np.int32)))
@@ -68,6 +86,8 @@ class PairFrames:
                 frames.vectors_A.append(torch.as_tensor(vectors.astype(np.float32)))
             if chunk.forces_kcal_mol_A is not None:
                 forces.append(chunk.forces_kcal_mol_A.astype(np.float32))
+            if start == 0:
+                frames._check_fits(len(indices), available_bytes(), beads.path)
         if forces:
             frames.targets["F"] = torch.as_tensor(np.concatenate(forces))
         return frames
@@ -78,6 +98,19 @@ class PairFrames:
     def with_targets(self, targets: Mapping[str, torch.Tensor]) -> PairFrames:
         """The same frames, their pairs shared, with more targets or others in place of those of the same name."""
         return replace(self, targets={**self.targets, **targets})
+
+    def _check_fits(self, n_frames: int, available: int | None, source: Path) -> None:
+        """The pairs of all frames fit into memory, judged by those that are here."""
+        per_frame = sum(part.nbytes for parts in (self.first, self.second, self.vectors_A) for part in parts) / len(
+            self
+        )
+        left = n_frames - len(self)
+        if available is not None and left * per_frame > available:
+            found = (
+                f"{n_frames * per_frame / 1e9:.1f} GB of pairs within the cutoff, {per_frame / 1e6:.3g} MB per frame"
+            )
+            expected = f"at most the {available / 1e9:.1f} GB that are free: fewer frames (split), or more memory"
+            raise InputError(source, f"{n_frames} frames", found, expected)
 
     def with_pairs_on(self, device: torch.device | str) -> PairFrames:
         """The same frames with their pairs on a GPU, where batches are put together faster.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from ..beads import BeadFile
-from ..console import log
+from ..console import Progress, log
 from ..devices import choose_device
 from ..errors import InputError
 from ..provenance import stamp
@@ -18,11 +19,13 @@ from ..tables import write_table
 from .frames import PairFrames
 from .gradient_check import check_gradient
 from .network import load_model
-from .predictions import single_predictions, write_predictions
+from .predictions import writing_predictions
 from .training import predict_each
 
 #: Force components compared with finite differences, spread over this many test frames.
 N_COMPONENTS, N_FRAMES = 24, 4
+#: Frames whose pairs are held at a time, at least.
+_FRAMES_AT_ONCE = 64
 
 
 def predict_teachers(
@@ -35,7 +38,8 @@ def predict_teachers(
 ) -> None:
     """Write ``predictions.h5`` and ``gradient_check.csv`` into the folder of each teacher.
 
-    The pairs of the frames are found once. On a GPU one evaluation serves all teachers.
+    The pairs of the frames are found once, some frames at a time: what grows with the frames is the per-bead energies,
+    4 bytes per bead, frame and teacher. On a GPU one evaluation serves all teachers.
 
     Parameters
     ----------
@@ -56,17 +60,34 @@ def predict_teachers(
     cutoffs = {model.spec.cutoff_A for model in models}
     if len(cutoffs) != 1:
         raise InputError("teachers", "cutoffs / A", sorted(cutoffs), "one cutoff")
-    with BeadFile(beads_path) as beads:
-        types, everything = beads.topology.bead_types, np.arange(len(beads))
-        frames = PairFrames.from_beads(beads, everything, cutoffs.pop()).with_pairs_on(chosen)
-        tested = beads.frames(read_split(split_path, len(beads)).test[:N_FRAMES])
+    cutoff_A = cutoffs.pop()
     groups = [models] if chosen.type == "cuda" else [[model] for model in models]
-    found = (own for group in groups for own in predict_each(group, frames, everything, batch_size, chosen))
-    for folder, model, own in zip(folders, models, found, strict=True):
+    # Whole batches, so that they hold the frames that they would hold if all frames were there.
+    step = batch_size * -(-_FRAMES_AT_ONCE // batch_size)
+    provenances = []
+    for folder in folders:
         inputs = {"beads": beads_path, "split": split_path, "weights": folder / "weights.safetensors"}
-        provenance = stamp({"batch_size": batch_size}, inputs, seed=seed)
-        predictions = single_predictions(folder.name, own["forces"], own["epsilon"], types)
-        write_predictions(folder / "predictions.h5", predictions, provenance)
+        provenances.append(stamp({"batch_size": batch_size}, inputs, seed=seed))
+    with BeadFile(beads_path) as beads, ExitStack() as stack:
+        types, n_frames = beads.topology.bead_types, len(beads)
+        tested = beads.frames(read_split(split_path, n_frames).test[:N_FRAMES])
+        writers = [
+            stack.enter_context(
+                writing_predictions(folder / "predictions.h5", folder.name, n_frames, types, provenance)
+            )
+            for folder, provenance in zip(folders, provenances, strict=True)
+        ]
+        bar = Progress(n_frames, "predictions", "frames")
+        for start in range(0, n_frames, step):
+            numbers = np.arange(start, min(start + step, n_frames))
+            frames = PairFrames.from_beads(beads, numbers, cutoff_A, show=False).with_pairs_on(chosen)
+            some = np.arange(len(frames))
+            found = [own for group in groups for own in predict_each(group, frames, some, batch_size, chosen)]
+            for writer, own in zip(writers, found, strict=True):
+                writer.append(own["forces"], own["epsilon"])
+            bar.update(len(frames))
+        bar.close()
+    for folder, model, provenance in zip(folders, models, provenances, strict=True):
         check = check_gradient([model.cpu()], tested, types, N_COMPONENTS, seed)
         log.info("%s: forces against finite differences: %s", folder.name, check)
         write_table(folder / "gradient_check.csv", pd.DataFrame([{"teacher": folder.name, **check}]), provenance)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import h5py
@@ -113,14 +115,101 @@ def write_predictions(path: str | Path, predictions: Predictions, provenance: Ma
 def read_predictions(path: str | Path) -> Predictions:
     """Read predictions; format and units are checked."""
     with open_hdf5(path, f"an HDF5 file of format {FORMAT}") as file:
-        if file.attrs.get("format") != FORMAT:
-            raise InputError(path, "attribute 'format'", file.attrs.get("format"), FORMAT)
-        arrays: dict[str, np.ndarray] = {}
-        for name in file:
-            if file[name].attrs.get("unit") != _UNITS.get(name):
-                raise InputError(path, f"unit of '{name}'", file[name].attrs.get("unit"), _UNITS.get(name))
-            arrays[name] = file[name][:]
+        _check(file, path)
+        arrays: dict[str, np.ndarray] = {name: file[name][:] for name in file}
         members = tuple(json.loads(file.attrs["members"]))
     return Predictions(
         arrays["forces"], arrays["epsilon"], members, arrays.get("forces_spread"), arrays.get("epsilon_spread")
     )
+
+
+def _check(file: h5py.File, path: str | Path) -> None:
+    """Format and units are those of predictions."""
+    if file.attrs.get("format") != FORMAT:
+        raise InputError(path, "attribute 'format'", file.attrs.get("format"), FORMAT)
+    for name in file:
+        if file[name].attrs.get("unit") != _UNITS.get(name):
+            raise InputError(path, f"unit of '{name}'", file[name].attrs.get("unit"), _UNITS.get(name))
+
+
+class PredictionFile:
+    """Predictions of which frames are read when asked for, so that memory does not grow with the frames.
+
+    Attributes
+    ----------
+    forces: (n_frames, n_beads, 3) kcal/mol/A, to be indexed by increasing frames.
+    epsilon: (n_frames, n_beads) kcal/mol, the same.
+
+    Raises
+    ------
+    InputError
+        As `read_predictions`.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._file = open_hdf5(path, f"an HDF5 file of format {FORMAT}")
+        try:
+            _check(self._file, path)
+            self.forces: h5py.Dataset = self._file["forces"]
+            self.epsilon: h5py.Dataset = self._file["epsilon"]
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> PredictionFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+
+class PredictionWriter:
+    """Takes the predictions of one model part by part, as `writing_predictions` gives it.
+
+    Forces go to the file at once. Per-bead energies, 4 bytes each, wait for the last frame: they are centred over all.
+    """
+
+    def __init__(self, file: h5py.File, n_frames: int, bead_types: np.ndarray) -> None:
+        self._file, self._types, self._done = file, bead_types, 0
+        self._epsilon = np.empty((n_frames, len(bead_types)), dtype=np.float32)
+        file.create_dataset("forces", (n_frames, len(bead_types), 3), "f4")
+
+    def append(self, forces_kcal_mol_A: np.ndarray, epsilon_kcal_mol: np.ndarray) -> None:
+        """Take the next frames: (n, n_beads, 3) and (n, n_beads), not centred."""
+        rows = slice(self._done, self._done + len(epsilon_kcal_mol))
+        self._file["forces"][rows] = forces_kcal_mol_A
+        self._epsilon[rows] = epsilon_kcal_mol
+        self._done = rows.stop
+
+    def finish(self) -> None:
+        """Centre the energies as `single_predictions` does, and write them.
+
+        Raises
+        ------
+        ValueError
+            Frames are missing.
+        """
+        if self._done != len(self._epsilon):
+            raise ValueError(f"predictions of {self._done} frames instead of {len(self._epsilon)}")
+        self._file["forces"].attrs["unit"] = _UNITS["forces"]
+        for kind in np.unique(self._types):
+            members = self._types == kind
+            own = self._epsilon[:, members].astype(np.float64)
+            self._epsilon[:, members] = own - own.mean()
+        self._file.create_dataset("epsilon", data=self._epsilon).attrs["unit"] = _UNITS["epsilon"]
+
+
+@contextmanager
+def writing_predictions(
+    path: str | Path, name: str, n_frames: int, bead_types: np.ndarray, provenance: Mapping[str, Any]
+) -> Iterator[PredictionWriter]:
+    """Write predictions of one model part by part: the file that `single_predictions` and `write_predictions` make."""
+    with whole_file(path) as partial, h5py.File(partial, "w") as file:
+        file.attrs["format"] = FORMAT
+        file.attrs["members"] = json.dumps((name,))
+        file.attrs["provenance"] = json.dumps(dict(provenance))
+        writer = PredictionWriter(file, n_frames, bead_types)
+        yield writer
+        writer.finish()

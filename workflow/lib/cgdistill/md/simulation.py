@@ -255,7 +255,7 @@ class _Run:
         )
         self.checkpoint = CheckpointFolder(plan.checkpoint_dir, key)
         self.name = " ".join(str(plan.identity[k]) for k in ("variant", "member", "replica") if k in plan.identity)
-        self._state, self.rows = self.checkpoint.open()
+        self._state, self.rows = self.checkpoint.open(), self.checkpoint.rows
         self.end = self._state.end if self._state else None
         if plan.excluded:
             self.end = {"status": EXCLUDED, "reason": plan.excluded, "versions": _versions()}
@@ -337,7 +337,7 @@ class _Run:
             finally:
                 self.step = self._engine.step
                 self.wall_s = before + time.perf_counter() - started
-                note = f"{self.rows[-1]['temperature_K']:.0f} K" if self.rows else ""
+                note = f"{self.rows.last['temperature_K']:.0f} K" if self.rows.last else ""
                 bar.update(self.step - begin, note)
             if self.step == stop:
                 self._check()
@@ -375,7 +375,7 @@ class _Run:
         path = self.checkpoint.new_restart_path(self.step)
         with whole_file(path) as partial:
             self._engine.write_restart(partial)
-        self.checkpoint.save(self.step, self.wall_s, self.rows)
+        self.checkpoint.save(self.step, self.wall_s)
 
     def _leave_on_signal(self) -> None:
         self._save()
@@ -433,7 +433,7 @@ class _Run:
         )
         versions = _versions() | {"lammps": self._engine.version()}
         self.end = {"status": status, "reason": reason, "versions": versions}
-        self.checkpoint.save_end(self.step, self.wall_s, self.rows, self.end)
+        self.checkpoint.save_end(self.step, self.wall_s, self.end)
 
     def leave(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Write the products of an ended run, return the record."""

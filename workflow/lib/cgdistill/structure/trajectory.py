@@ -21,6 +21,8 @@ from .spec import StructureSpec
 
 #: What rounding may do to the time of a frame, ps.
 _ROUNDING_PS = 1e-6
+#: Rows of series that wait as tuples, which take ten times the memory of a table.
+_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ def analyse_trajectory(
     windows = Windows(rdf, cdf, spec.cdf_resolved_every_ps)
     fine = FineBlocks(n_blocks)
     rows: list[tuple[float, str, str, str, float, str]] = []
+    series: list[pd.DataFrame] = []
 
     def measure(frame: Frame) -> tuple[list[np.ndarray], list[float]]:
         merged, values = measures.measure(frame)
@@ -104,14 +107,17 @@ def analyse_trajectory(
         windows.add(time_ps, phase, parts[0], parts[-1])
         for (quantity, item, unit), value in zip(measures.rows, values, strict=True):
             rows.append((time_ps, phase, quantity, item, value, unit))
+        if len(rows) >= _ROWS:
+            series.append(series_table(rows))
+            rows = []
     resolved = windows.resolved()
-    series = series_table(rows + windows.series)
+    joined = pd.concat([*series, series_table(rows + windows.series)], ignore_index=True)
     if not fine.blocks:
         empty = _empty(CURVE_COLUMNS), _empty(BLOCK_COLUMNS + CURVE_COLUMNS)
-        return TrajectoryStructure(*empty, resolved, series, 0)
+        return TrajectoryStructure(*empty, resolved, joined, 0)
     warn_of_gaps(accumulators, source)
     curves = pd.concat([curve_table(accumulator) for accumulator in accumulators], ignore_index=True)
-    return TrajectoryStructure(curves, block_table(accumulators, fine, n_blocks), resolved, series, rdf.n_frames)
+    return TrajectoryStructure(curves, block_table(accumulators, fine, n_blocks), resolved, joined, rdf.n_frames)
 
 
 def _empty(columns: Sequence[str]) -> pd.DataFrame:
