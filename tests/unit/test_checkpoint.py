@@ -26,6 +26,7 @@ def folder(tmp_path):
     assert checkpoint.open() == (None, [])
     for step in (10, 20):
         checkpoint.new_restart_path(step).write_text("restart")
+        checkpoint.looks_path(step).write_text("looks")
         checkpoint.save(step, 1.5 * step, rows(*range(0, step + 1, 5)))
     checkpoint.equilibration.write_text("".join(FRAME.format(step) for step in (0, 25)))
     checkpoint.trajectory.write_text("".join(FRAME.format(step) for step in (10, 20, 30)))
@@ -44,8 +45,10 @@ def test_goes_on_from_the_last_checkpoint(folder):
     assert checkpoint.equilibration.read_text() == FRAME.format(0)
     assert checkpoint.trajectory.read_text() == FRAME.format(10) + FRAME.format(20)
     assert checkpoint.restart_path(state).read_text() == "restart"
-    assert len(list(folder.glob("restart-*"))) == 1
+    assert checkpoint.looks_path(20).read_text() == "looks"
+    assert len(list(folder.glob("restart-*"))) == len(list(folder.glob("looks-*"))) == 1
     checkpoint.new_restart_path(30).write_text("restart")
+    checkpoint.looks_path(30).write_text("looks")
     checkpoint.save(30, 45.0, found + rows(25, 30))
     assert CheckpointFolder(folder, "key").open()[1] == rows(0, 5, 10, 15, 20, 25, 30)
 
@@ -57,7 +60,7 @@ def test_ended_run_waits(folder):
     checkpoint.final.write_text("beads")
     end = {"status": "blown up", "reason": "too hot"}
     checkpoint.save_end(23, 40.0, found + rows(23), end)
-    assert not list(folder.glob("restart-*"))
+    assert not list(folder.glob("restart-*")) and not list(folder.glob("looks-*"))
     again = CheckpointFolder(folder, "key")
     state, found = again.open()
     assert (state.step, state.wall_s, state.end) == (23, 40.0, end)
@@ -81,6 +84,7 @@ def test_all_is_on_disk_before_the_state_names_it(folder, monkeypatch):
     checkpoint = CheckpointFolder(folder, "key")
     _, found = checkpoint.open()
     checkpoint.new_restart_path(30).write_text("restart")
+    checkpoint.looks_path(30).write_text("looks")
     synced, fsync, replace = {}, os.fsync, os.replace
 
     def noted(descriptor):
@@ -101,11 +105,13 @@ def test_all_is_on_disk_before_the_state_names_it(folder, monkeypatch):
     assert moves == ["state.json"]
 
 
-@pytest.mark.parametrize("fault", ["key", "restart", "rows", "state", "cut state"])
+@pytest.mark.parametrize("fault", ["key", "restart", "looks", "rows", "state", "cut state"])
 def test_unusable_checkpoint_starts_anew(folder, fault):
     """Another run, missing or damaged parts: nothing is used, files of others stay."""
     if fault == "restart":
         (folder / "restart-20.lammps").unlink()
+    elif fault == "looks":
+        (folder / "looks-20.npz").unlink()
     elif fault == "rows":
         (folder / "thermo.jsonl").unlink()
     elif fault == "state":

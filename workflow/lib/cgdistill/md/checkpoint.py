@@ -62,6 +62,7 @@ class CheckpointFolder:
         self.equilibration = self.folder / "equilibration.lammpstrj"
         self.trajectory = self.folder / "trajectory.lammpstrj"
         self.final = self.folder / "final.data"
+        self.last_frames = self.folder / "last_frames.lammpstrj"
         self._rows_path = self.folder / "thermo.jsonl"
         self._state_path = self.folder / "state.json"
         self._n_saved_rows = 0
@@ -90,8 +91,8 @@ class CheckpointFolder:
             state = State(**json.loads(self._state_path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
-        needed = self.final if state.end else self.folder / state.restart
-        whole = needed.is_file() and self._rows_path.is_file()
+        needed = [self.final] if state.end else [self.restart_path(state), self.looks_path(state.step)]
+        whole = all(path.is_file() for path in (*needed, self._rows_path))
         return state if whole and state.key == self.key else None
 
     def restart_path(self, state: State) -> Path:
@@ -102,8 +103,12 @@ class CheckpointFolder:
         """Where LAMMPS shall write its restart file of this step."""
         return self.folder / f"restart-{step}.lammps"
 
+    def looks_path(self, step: int) -> Path:
+        """Where the run shall write, or has written, its last frames of the time of this step."""
+        return self.folder / f"looks-{step}.npz"
+
     def save(self, step: int, wall_s: float, rows: Sequence[ThermoRow]) -> None:
-        """Make the restart file of ``step``, written before, the valid checkpoint; ``rows`` are all so far."""
+        """Make the files of ``step``, restart and looks, written before, the valid checkpoint; ``rows`` are all."""
         self._save(State(self.key, step, wall_s, self.new_restart_path(step).name), rows)
 
     def save_end(self, step: int, wall_s: float, rows: Sequence[ThermoRow], end: Mapping[str, Any]) -> None:
@@ -118,14 +123,19 @@ class CheckpointFolder:
             if grown.exists():
                 sync_to_disk(grown)
         write_json(self._state_path, asdict(state))
-        for old in self.folder.glob("restart-*.lammps"):
-            if old.name != state.restart:
+        valid = (state.restart, "" if state.end else self.looks_path(state.step).name)
+        for old in self._of_steps():
+            if old.name not in valid:
                 old.unlink()
+
+    def _of_steps(self) -> list[Path]:
+        """Files that stand beside others of their kind while a checkpoint is written."""
+        return [*self.folder.glob("restart-*.lammps"), *self.folder.glob("looks-*.npz")]
 
     def clear(self) -> None:
         """Remove the files of a run, the state first; others are left alone."""
-        files = (self._state_path, self.equilibration, self.trajectory, self.final, self._rows_path)
-        for path in (*files, *self.folder.glob("restart-*.lammps")):
+        files = (self._state_path, self.equilibration, self.trajectory, self.final, self.last_frames, self._rows_path)
+        for path in (*files, *self._of_steps()):
             path.unlink(missing_ok=True)
         self._n_saved_rows = 0
 
