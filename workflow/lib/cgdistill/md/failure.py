@@ -18,8 +18,8 @@ from .simulation_spec import SimulationSpec
 
 #: Phase of a run that blew up before its first step.
 MINIMISATION = "minimisation"
-#: Distance up to which pairs are looked for first, A; doubled until there is one.
-_FIRST_A = 0.5
+#: Distance up to which pairs are looked for first, in mean distances of beads; doubled until there is one.
+_FIRST = 0.5
 _ARRAYS = ("positions_A", "velocities_A_fs", "forces_kcal_mol_A")
 
 
@@ -140,7 +140,7 @@ def closest_pair(
         None where no two beads of the kind are within a cell's length of each other.
     """
     positions, furthest_A = wrap(positions_A, cell_A)[0], float(np.linalg.norm(cell_A, axis=1).max())
-    cutoff_A = _FIRST_A
+    cutoff_A = _FIRST * float(np.linalg.det(cell_A) / len(positions)) ** (1.0 / 3.0)
     while cutoff_A < 2.0 * furthest_A:
         first, second, vectors = NeighbourList(cutoff_A, 0.0).pairs(positions, cell_A)
         counted = first < second

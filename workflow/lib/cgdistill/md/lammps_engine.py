@@ -326,20 +326,19 @@ class Engine:
 
     def frame(self) -> Frame | None:
         """The current configuration; None where it is not finite, or beads are lost."""
-        positions, velocities, forces = (self._per_bead(name) for name in "xvf")
+        n, atoms = self.system.n_beads, self.lmp.numpy
+        if int(self.lmp.extract_setting("nlocal")) != n:
+            return None
+        order = np.argsort(atoms.extract_atom("id")[:n])
+        positions, velocities, forces = (np.asarray(atoms.extract_atom(name)[:n][order]) for name in "xvf")
         if not _is_near(positions) or not np.isfinite(velocities).all():
             return None
         if self._callback is not None and self._callback.failure is not None:
             forces = self._callback.forces
-        tags = np.asarray(self.lmp.numpy.extract_atom("id"))
-        n = int(self.lmp.extract_setting("nlocal"))
-        images = np.empty((n, 3))
-        # As decode_image_flags of LAMMPS's library, for all beads at once; 10 or 21 bits each.
-        packed = np.asarray(self.lmp.numpy.extract_atom("image"))[:n].astype(np.int64)
+        # As decode_image_flags of LAMMPS's library, for all beads at once; 10 or 21 bits for each direction.
         bits = 10 if self.lmp.extract_setting("imageint") == 4 else 21
-        for axis in range(3):
-            count = packed >> (bits * axis) if axis == 2 else packed >> (bits * axis) & ((1 << bits) - 1)
-            images[tags[:n] - 1, axis] = count - (1 << (bits - 1))
+        packed = atoms.extract_atom("image")[:n][order].astype(np.int64)
+        images = (packed[:, None] >> bits * np.arange(3) & (1 << bits) - 1) - (1 << bits - 1)
         return Frame(self._clock, positions + images @ self.system.cell_A, velocities, _finite(forces))
 
     def last_frame(self, before: Frame | None) -> Frame | None:
@@ -404,8 +403,9 @@ class _Callback:
         self.failure: Unstable | None = None
         self.error: BaseException | None = None
         self._ids = np.arange(1, system.n_beads + 1)
-        # The last two configurations that were finite, the last one first; in a blow-up LAMMPS may have lost both.
-        self._positions = [np.empty((system.n_beads, 3)) for _ in range(2)]
+        # The last two configurations that were finite, the last one first, and room for the next: LAMMPS may have lost
+        # them when a run blows up.
+        self._positions = [np.empty((system.n_beads, 3)) for _ in range(3)]
         self._steps = [-1, -1]
         self.forces = np.zeros((system.n_beads, 3))
 
@@ -426,9 +426,9 @@ class _Callback:
     def _evaluate(self, step: int, n_local: int, tags: np.ndarray, x: np.ndarray, f: np.ndarray) -> None:
         if n_local != self.system.n_beads:
             lost = np.setdiff1d(self._ids, tags[:n_local]) - 1
-            raise Unstable(f"{len(lost)} beads lost, {self._some(lost)}", "lost beads", beads=lost)
+            raise Unstable(f"beads lost: {self._some(lost)}", "lost beads", beads=lost)
         in_order = np.array_equal(tags, self._ids)
-        positions = self._positions[1]
+        positions = self._positions[-1]
         if in_order:
             positions[:] = x
         else:
@@ -437,7 +437,7 @@ class _Callback:
             far = _not_within(positions, _FAR_A)
             reason = f"positions are not finite or beyond {_FAR_A:g} A, {self._some(far)}"
             raise Unstable(reason, "not finite", beads=far)
-        self._positions.reverse()
+        self._positions.insert(0, self._positions.pop())
         self._steps = [step, self._steps[0]]
         result = self.potential.evaluate(positions, self.system.cell_A, self.system.bead_types)
         self.forces = forces = result.forces_kcal_mol_A
@@ -458,7 +458,7 @@ class _Callback:
 
         Velocities are those of the half step before it, 0 without ``timestep_fs`` (the beads are being minimised).
         """
-        (step, earlier), (positions, others) = self._steps, self._positions
+        (step, earlier), (positions, others, _) = self._steps, self._positions
         if step < 0 or (before is not None and timestep_fs is not None and step == before.step):
             return before
         cell = self.system.cell_A

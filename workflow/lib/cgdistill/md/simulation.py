@@ -371,9 +371,11 @@ class _Run:
         if self.step % self._thermo_steps == 0:
             self._record()
         if self.step % self.spec.checkpoint_every_steps == 0 and self.step < self.spec.total_steps:
-            # Setup first: a run that goes on from here does the same, and so both stay alike to the last bit.
-            self._engine.setup()
             self._save()
+            # As in a run that goes on from here, so that both stay alike to the last bit. LAMMPS rounds positions in a
+            # tilted cell when it reads them, and in each setup.
+            for _ in range(2 if np.tril(self.system.cell_A, -1).any() else 1):
+                self._engine.setup()
 
     def _save(self) -> None:
         path = self.checkpoint.new_restart_path(self.step)
