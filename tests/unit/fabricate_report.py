@@ -140,7 +140,10 @@ def _runs(variants: tuple[Made, ...]) -> dict[str, pd.DataFrame]:
             lost = stability == "blown up"
             runs.append({
                 **keys, "status": "blown up" if lost else "finished",
-                "reason": "temperature above 1500 K" if lost else "", "n_frames": 0 if lost else 100,
+                "reason": "temperature above 1500 K" if lost else "", "step": 3000 if lost else 11000,
+                "failure_kind": "temperature" if lost else "",
+                "closest_pair": f"bead 17 (Cl), bead 40 ({EVIL})" if lost else "",
+                "closest_pair_distance_A": 0.3125 if lost else np.nan, "n_frames": 0 if lost else 100,
                 "equilibrated_ps": 1.4, "n_effective": 40.0, "mean_temperature_K": 298.2, "stability": stability,
                 "onset_ps": np.nan if stability == "stable" else 12.0,
                 "stability_reason": "" if stability == "stable" else f"Largest cluster of Cho: {stability}.",

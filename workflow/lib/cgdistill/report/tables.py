@@ -232,6 +232,32 @@ def runs_table(data: ReportData, variant: str = "") -> Table:
     return Table("Simulations" if variant else "All simulations", heads, rows, texts=True)
 
 
+def unstable_table(data: ReportData) -> Table | None:
+    """Every simulation that drifts, has clustered or blew up: since when, why, and the frames to look at."""
+    rows = []
+    for row in data.runs.to_dict(orient="records"):
+        if row["stability"] not in STABILITIES[1:]:
+            continue
+        lost = row["stability"] == STABILITIES[-1]
+        kind, pair = (_there(row.get(name)) for name in ("failure_kind", "closest_pair"))
+        distance_A = row.get("closest_pair_distance_A")
+        frames = "last_frames.lammpstrj" if lost else "trajectory.lammpstrj"
+        folder = f"simulations/{row['variant']}/{row['member']}/replica-{row['replica']}"
+        step = row.get("step")
+        rows.append(
+            Row([
+                Cell(f"{row['label']}, {row['member']}, {row['replica']}"),
+                Cell(str(row["stability"]), STABILITIES.index(row["stability"]), kind, tone="bad"),
+                Cell(number(row["onset_ps"]), row["onset_ps"], (f"step {step}",) if lost and known(step) else ()),
+                Cell(str(row["stability_reason"]) if known(row["stability_reason"]) else NOTHING, wrap=True),
+                Cell(pair[0] if pair else NOTHING, notes=(f"{distance_A:.2f} Å",) if known(distance_A) else ()),
+                Cell(f"{folder}/{frames}"),
+            ], bad=lost)
+        )  # fmt: skip
+    heads = ["Run", "Stability", "Since (ps)", "Why", "Closest beads", "Frames to look at"]
+    return Table("Simulations that went wrong", heads, rows, texts=True) if rows else None
+
+
 def _run_cell(row: Mapping[Hashable, Any], name: str, error: str, item: str) -> Cell:
     """A number of a run with its error, and what it belongs to as a note."""
     found = cell(row[name])
