@@ -47,14 +47,14 @@ def table() -> str:
 def simulations_table() -> str:
     """What is said of simulations that go wrong, as Markdown."""
     lines = [
-        f"{len(RUNS)} faults: each run is stopped, counted as blown up, and leaves its last frames. What stands for a "
-        "number or a bead is …",
+        f"{len(RUNS)} faults: each run is stopped, counted as blown up, and leaves its last frames. Behind a reason",
+        "that is not about a pair the closest beads are named. What stands for a number or a type is …",
         "",
         "| fault | `failure.kind` | where, at which step | `reason` |",
         "|---|---|---|---|",
     ]
     for run in RUNS:
-        said = re.sub(r"\[AB\]", "…", run.said)
+        said = re.sub(r"\[AB\]|(\\d)+\+?", "…", run.said.split("; closest")[0])
         lines.append(f"| {run.title} | {run.kind} | {run.phase}, {run.step} | `{_plain(said)}` |")
     return "\n".join(lines) + "\n"
 
