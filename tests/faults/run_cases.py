@@ -35,7 +35,7 @@ SPEC = SimulationSpec.from_config(
         "minimise": {"max_iterations": 0},
         "equilibration_ps": 0.16,
         "production_ps": 0.32,
-        "frame_every_ps": 0.08,
+        "frame_every_ps": 0.06,
         "thermo_every_ps": 0.04,
         "limits": {"temperature_K": 1500.0, "min_distance_A": 1.0, "check_every_steps": EVERY, "keep_frames": 4},
     }
