@@ -1,4 +1,4 @@
-"""Table of the faults for docs/reliability.md: ``python -m tests.faults.table [--write]``."""
+"""Tables of the faults for docs/reliability.md: ``python -m tests.faults.table [--write]``."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from cases import FAULTS, ROOT
+from run_cases import FAULTS as RUNS
 
 DOCUMENT = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
+#: Marks around the table of simulations.
+SIMULATIONS = "<!-- simulations: begin -->", "<!-- simulations: end -->"
 _OUTCOMES = {"refused": "refused", "told": "goes on, with a warning", "works": "works"}
 
 
@@ -41,17 +44,39 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def simulations_table() -> str:
+    """What is said of simulations that go wrong, as Markdown."""
+    lines = [
+        f"{len(RUNS)} faults: each run is stopped, counted as blown up, and leaves its last frames. Behind a reason",
+        "that is not about a pair the closest beads are named. What stands for a number or a type is …",
+        "",
+        "| fault | `failure.kind` | where, at which step | `reason` |",
+        "|---|---|---|---|",
+    ]
+    for run in RUNS:
+        said = re.sub(r"\[AB\]|(\\d)+\+?", "…", run.said.split("; closest")[0])
+        lines.append(f"| {run.title} | {run.kind} | {run.phase}, {run.step} | `{_plain(said)}` |")
+    return "\n".join(lines) + "\n"
+
+
+def document_part(begin: str, end: str) -> str:
+    """What stands between two marks in the document."""
+    return DOCUMENT.read_text(encoding="utf-8").split(begin)[1].split(end)[0].lstrip("\n")
+
+
 def write() -> None:
-    """Put the table between its marks in the document."""
+    """Put the tables between their marks in the document."""
     text = DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.is_file() else "# Reliability\n"
     if BEGIN not in text:
         text = text.rstrip("\n") + f"\n\n## Faults of input\n\n{BEGIN}\n{END}\n"
-    before, rest = text.split(BEGIN)
-    DOCUMENT.write_text(f"{before}{BEGIN}\n{table()}{END}{rest.split(END)[1]}", encoding="utf-8")
+    for marks, lines in (((BEGIN, END), table()), (SIMULATIONS, simulations_table())):
+        before, rest = text.split(marks[0])
+        text = f"{before}{marks[0]}\n{lines}{marks[1]}{rest.split(marks[1])[1]}"
+    DOCUMENT.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
     if "--write" in sys.argv:
         write()
     else:
-        print(table())
+        print(table(), simulations_table(), sep="\n")

@@ -35,6 +35,8 @@ SIMULATION = {
     "limits": {"check_every_steps": 10},
 }
 STEPS = 600
+#: How far a bead may go in a run that blows up.
+REACH_A = 2.8
 STRUCTURE = {
     "rdf": {"r_max_A": 5.0, "bin_width_A": 0.1},
     "adf": {"triplets": [["Cho", "Cl", "Cho"]], "r_max_A": [5.0], "bin_width_deg": 5.0},
@@ -198,8 +200,9 @@ def train(folder: Path, inputs: Path) -> None:
     run_trainings(tasks, *files, asdict(network_spec()), asdict(SPEC) | TRAINING, {"F": 1.0}, "cpu")
 
 
-def simulate(folder: Path, inputs: Path) -> None:
-    """Two runs in lockstep, of two networks."""
+def simulate(folder: Path, inputs: Path, reach_A: float | None = None) -> None:
+    """Two runs in lockstep, of two networks; forces of a run are undefined once a bead has gone ``reach_A``."""
+    import numpy as np
     from bead_cases import make_model
     from cgdistill.beads import BeadFile
     from cgdistill.evaluation.network_potential import JointNetworkPotential
@@ -230,7 +233,25 @@ def simulate(folder: Path, inputs: Path) -> None:
     ]
     models = [[make_model(k)] for k in (1, 2)]
     potential = JointNetworkPotential(models, topology.bead_types, spec.skin_A)
+    evaluate, cell = potential.evaluate_all, frames.cells_A[0]
+
+    def undefined_further_on(configurations):
+        found = evaluate(configurations)
+        for number, (positions, _) in configurations.items():
+            fractions = (positions - frames.positions_A[number + 1]) @ np.linalg.inv(cell)
+            gone = np.linalg.norm((fractions - np.round(fractions)) @ cell, axis=1)
+            if gone.max() > reach_A:
+                found[number].forces_kcal_mol_A[gone.argmax()] = np.nan
+        return found
+
+    if reach_A is not None:
+        potential.evaluate_all = undefined_further_on
     run_simulations(potential, plans, topology, spec)
+
+
+def blow_up(folder: Path, inputs: Path) -> None:
+    """Two runs in lockstep that blow up, each at a step of its own."""
+    simulate(folder, inputs, REACH_A)
 
 
 def map_atoms(folder: Path, inputs: Path) -> None:
@@ -310,9 +331,9 @@ def main() -> None:
         os.dup2(output, stream)
     prepare(**request["fault"])
     with job(None, 1):
-        {"train": train, "simulate": simulate, "map": map_atoms, "structure": structure}[request["job"]](
-            folder, Path(request["inputs"])
-        )
+        {"train": train, "simulate": simulate, "blow_up": blow_up, "map": map_atoms, "structure": structure}[
+            request["job"]
+        ](folder, Path(request["inputs"]))
 
 
 if __name__ == "__main__":

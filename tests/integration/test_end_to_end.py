@@ -154,9 +154,10 @@ def planned(root, folder, config):
 
 
 def test_other_jobs_rerun_no_simulation(finished, root):
-    """How many runs share a job does not matter to those that are finished."""
+    """How many runs share a job, or how many frames one leaves for a look, matters to none that are finished."""
     config = yaml.safe_load((root / "tests/configs/end-to-end.yaml").read_text(encoding="utf-8"))
     config["simulation"]["runs_per_job"] = 1
+    config["simulation"]["limits"]["keep_frames"] = 3
     assert planned(root, finished, config) == set()
 
 

@@ -31,6 +31,8 @@ sys.path.append(str(Path(__file__).parent.parent / "unit"))
 import atom_cases
 import bead_cases
 
+#: Fixture with the products of a job that nobody interrupted.
+WHOLE = {"train": "trained", "simulate": "simulated", "blow_up": "blown_up"}
 INTERVAL = SIMULATION["checkpoint_every_steps"]
 READERS = {"curves": read_curves, "blocks": read_blocks, "resolved": read_resolved, "series": read_series}
 
@@ -89,6 +91,22 @@ def simulated(jobs, inputs, tmp_path_factory):
         record = json.loads((out / "run.json").read_text())
         assert (record["status"], record["step"]) == ("finished", STEPS)
         assert [frame.step for frame in read_dump(out / "trajectory.lammpstrj")] == list(range(110, STEPS + 1, 10))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def blown_up(jobs, inputs, tmp_path_factory):
+    """Two runs that nobody interrupted, and that blew up between two looks, behind several checkpoints."""
+    folder = uninterrupted(jobs, "blow_up", tmp_path_factory.mktemp("blown_up"), inputs)
+    steps = []
+    for out in sorted((folder / "out/T").glob("*/replica-1")):
+        record = json.loads((out / "run.json").read_text())
+        assert (record["status"], record["failure"]["kind"]) == ("blown up", "not finite")
+        frames = [frame.step for frame in read_dump(out / "last_frames.lammpstrj")]
+        looks = range(0, record["step"], SIMULATION["limits"]["check_every_steps"])
+        assert frames == [*looks[-10:], record["step"]] and record["step"] > 3 * INTERVAL
+        steps.append(record["step"])
+    assert len(set(steps)) == 2
     return folder
 
 
@@ -213,10 +231,10 @@ def killed_at_random(jobs, job, folder, inputs, expected, seed, interval, check)
     return kills
 
 
-@pytest.mark.parametrize(("job", "interval"), [("train", 1), ("simulate", INTERVAL)])
+@pytest.mark.parametrize(("job", "interval"), [("train", 1), ("simulate", INTERVAL), ("blow_up", INTERVAL)])
 def test_killed_at_random(jobs, inputs, tmp_path, request, job, interval):
     """The result is that without interruption, to the last bit; at most an epoch or an interval is done again."""
-    expected = request.getfixturevalue("trained" if job == "train" else "simulated")
+    expected = request.getfixturevalue(WHOLE[job])
     kills = killed_at_random(
         jobs, job, tmp_path, inputs, expected, 3, interval, lambda: assert_whole(tmp_path, expected)
     )
@@ -247,13 +265,22 @@ FAULTS = {
         {"kind": "move", "name": "trajectory.lammpstrj", "number": 2},
         {"kind": "move", "name": "run.json", "number": 2, "moment": "after"},
     ],
+    "blow_up": [
+        {"kind": "move", "name": "looks-*", "number": 3},
+        {"kind": "move", "name": "looks-*", "number": 2, "moment": "after"},
+        {"kind": "move", "name": "state.json", "number": 3, "moment": "before"},
+        {"kind": "move", "name": "last_frames.lammpstrj"},
+        {"kind": "move", "name": "last_frames.lammpstrj", "moment": "after"},
+        {"kind": "move", "name": "last_frames.lammpstrj", "number": 3},
+        {"kind": "move", "name": "run.json", "number": 2, "moment": "after"},
+    ],
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("job", "interval"), [("train", 1), ("simulate", INTERVAL)])
+@pytest.mark.parametrize(("job", "interval"), [("train", 1), ("simulate", INTERVAL), ("blow_up", INTERVAL)])
 def test_killed_while_writing(jobs, inputs, tmp_path, request, job, interval):
     """In the middle of a checkpoint, of what a run appends, and of the products: one after the other in one job."""
-    expected = request.getfixturevalue("trained" if job == "train" else "simulated")
+    expected = request.getfixturevalue(WHOLE[job])
     for fault in FAULTS[job]:
         start(jobs, job, tmp_path, inputs, **fault)
         assert jobs.wait() == -signal.SIGKILL, (fault, (tmp_path / "output.txt").read_text())

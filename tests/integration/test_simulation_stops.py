@@ -35,7 +35,7 @@ from lj import (
     simulate,
 )
 
-FILES = ("equilibration.lammpstrj", "trajectory.lammpstrj", "thermo.csv", "final.data")
+FILES = ("equilibration.lammpstrj", "trajectory.lammpstrj", "thermo.csv", "final.data", "last_frames.lammpstrj")
 
 
 def steps_of(path):

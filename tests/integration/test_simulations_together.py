@@ -19,7 +19,7 @@ from cgdistill.tables import read_table
 from cgdistill.units import ns_per_day
 from lj import PROVENANCE, At, Crash, LennardJones, crash, simulate_several
 
-FILES = ("equilibration.lammpstrj", "trajectory.lammpstrj", "thermo.csv", "final.data")
+FILES = ("equilibration.lammpstrj", "trajectory.lammpstrj", "thermo.csv", "final.data", "last_frames.lammpstrj")
 
 
 @pytest.fixture(scope="module")

@@ -95,7 +95,7 @@ DISTURBED = {
 }
 #: Ten seconds on an idle core; a checkpoint has to come within the minute where other jobs take most of it.
 N_STEPS, CHECKPOINT_STEPS, FRAME_STEPS, DISTURBED_FROM = 12_000, 500, 50, 1000
-PRODUCTS = ("equilibration.lammpstrj", "trajectory.lammpstrj", "thermo.csv", "final.data")
+PRODUCTS = ("equilibration.lammpstrj", "trajectory.lammpstrj", "thermo.csv", "final.data", "last_frames.lammpstrj")
 
 
 def snakemake(root, folder, *arguments, patient=False):

@@ -172,7 +172,17 @@ def _simulation(
                  "energy_drift_kcal_mol_bead": 0.0, "energy_drift_error_kcal_mol_bead": 0.01,
                  "temperature_drift_K": 0.1, "temperature_drift_error_K": 2.0, "min_distance_A": 3.3,
                  "largest_cluster": 0.22, "largest_cluster_item": "Cl"}  # fmt: skip
-    return {**names, "label": variant.label, "n_frames": 50, "equilibrated_ps": np.nan if failed else 1.4, **stability}
+    failure = {"failure_kind": "temperature" if failed else "",
+               "closest_pair": "bead 3 (Cl), bead 7 (Cho)" if failed else "",
+               "closest_pair_distance_A": 0.41 if failed else np.nan}  # fmt: skip
+    return {
+        **names,
+        **failure,
+        "label": variant.label,
+        "n_frames": 50,
+        "equilibrated_ps": np.nan if failed else 1.4,
+        **stability,
+    }
 
 
 def _network(folder: Path, targets: Sequence[str], rng: np.random.Generator) -> pd.DataFrame:

@@ -143,6 +143,10 @@ def _runs(variants: tuple[Made, ...]) -> dict[str, pd.DataFrame]:
             runs.append({
                 **keys, "status": stability if lost else "finished",
                 "reason": {"blown up": "temperature above 1500 K", "excluded": FAILURE}.get(stability, ""),
+                "step": {"blown up": 3000, "excluded": 0}.get(stability, 11000),
+                "failure_kind": "temperature" if stability == "blown up" else "",
+                "closest_pair": f"bead 17 (Cl), bead 40 ({EVIL})" if stability == "blown up" else "",
+                "closest_pair_distance_A": 0.3125 if stability == "blown up" else np.nan,
                 "n_frames": 0 if lost else 100,
                 "equilibrated_ps": 1.4, "n_effective": 40.0, "mean_temperature_K": 298.2, "stability": stability,
                 "onset_ps": np.nan if stability == "stable" else 12.0,

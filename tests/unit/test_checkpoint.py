@@ -35,6 +35,7 @@ def folder(tmp_path):
     assert checkpoint.open() is None and list(checkpoint.rows) == []
     for step, new in ((10, (0, 5, 10)), (20, (15, 20))):
         checkpoint.new_restart_path(step).write_text("restart")
+        checkpoint.looks_path(step).write_text("looks")
         add(checkpoint, *new)
         checkpoint.save(step, 1.5 * step)
     checkpoint.equilibration.write_text("".join(FRAME.format(step) for step in (0, 25)))
@@ -60,8 +61,10 @@ def test_goes_on_from_the_last_checkpoint(folder):
     assert checkpoint.equilibration.read_text() == FRAME.format(0)
     assert checkpoint.trajectory.read_text() == FRAME.format(10) + FRAME.format(20)
     assert checkpoint.restart_path(state).read_text() == "restart"
-    assert len(list(folder.glob("restart-*"))) == 1
+    assert checkpoint.looks_path(20).read_text() == "looks"
+    assert len(list(folder.glob("restart-*"))) == len(list(folder.glob("looks-*"))) == 1
     checkpoint.new_restart_path(30).write_text("restart")
+    checkpoint.looks_path(30).write_text("looks")
     add(checkpoint, 25, 30)
     assert list(checkpoint.rows) == rows(0, 5, 10, 15, 20, 25, 30)
     checkpoint.save(30, 45.0)
@@ -78,7 +81,7 @@ def test_ended_run_waits(folder):
     end = {"status": "blown up", "reason": "too hot"}
     add(checkpoint, 23)
     checkpoint.save_end(23, 40.0, end)
-    assert not list(folder.glob("restart-*"))
+    assert not list(folder.glob("restart-*")) and not list(folder.glob("looks-*"))
     again = CheckpointFolder(folder, "key")
     state = again.open()
     assert (state.step, state.wall_s, state.end) == (23, 40.0, end)
@@ -102,6 +105,7 @@ def test_all_is_on_disk_before_the_state_names_it(folder, monkeypatch):
     checkpoint = CheckpointFolder(folder, "key")
     checkpoint.open()
     checkpoint.new_restart_path(30).write_text("restart")
+    checkpoint.looks_path(30).write_text("looks")
     synced, fsync, replace = {}, os.fsync, os.replace
 
     def noted(descriptor):
@@ -123,13 +127,15 @@ def test_all_is_on_disk_before_the_state_names_it(folder, monkeypatch):
     assert moves == ["state.json"]
 
 
-@pytest.mark.parametrize("fault", ["key", "restart", "cut restart", "rows", "state", "cut state"])
+@pytest.mark.parametrize("fault", ["key", "restart", "cut restart", "looks", "rows", "state", "cut state"])
 def test_unusable_checkpoint_starts_anew(folder, fault):
     """Another run, missing or damaged parts: nothing is used, files of others stay."""
     if fault == "restart":
         (folder / "restart-20.lammps").unlink()
     elif fault == "cut restart":
         (folder / "restart-20.lammps").write_text("rest")
+    elif fault == "looks":
+        (folder / "looks-20.npz").unlink()
     elif fault == "rows":
         (folder / "thermo.jsonl").unlink()
     elif fault == "state":

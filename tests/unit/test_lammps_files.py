@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from cgdistill.beads import BeadTopology
 from cgdistill.errors import InputError
-from cgdistill.md.lammps_engine import BeadSystem
-from cgdistill.md.lammps_files import restricted_cell, wrap, write_data_file
+from cgdistill.lammps_dump import read_dump
+from cgdistill.md.lammps_engine import BeadSystem, Frame
+from cgdistill.md.lammps_files import restricted_cell, wrap, write_data_file, write_dump
 from scipy.spatial.transform import Rotation
 
 TILTED = np.array([[20.0, 0.0, 0.0], [-4.0, 18.0, 0.0], [3.0, 5.0, 19.0]])
@@ -71,3 +72,21 @@ def test_system_checks_its_frame():
             BeadSystem.from_frame(positions, TILTED, beads)
     with pytest.raises(InputError, match="one mass per type"):
         BeadSystem.from_frame(np.zeros((3, 3)), TILTED, topology([0, 0, 1], [35.0, 36.0, 60.0]))
+
+
+@pytest.mark.parametrize("signs", [(-1, 1, 1), (1, 1, 1), (-1, -1, -1), (1, -1, 1), (0, 0, 0)])
+def test_dump_is_read_back(tmp_path, signs):
+    """Two frames, in cells tilted either way: what a reader gets is what was written, to the digits written."""
+    cell = TILTED.copy()
+    cell[1, 0], cell[2, 0], cell[2, 1] = signs * np.array([4.0, 3.0, 5.0])
+    rng, kinds = np.random.default_rng(1), np.array([0, 1, 1])
+    frames = [Frame(step, *(rng.normal(0, size, (3, 3)) for size in (40.0, 0.01, 300.0))) for step in (0, 250)]
+    write_dump(tmp_path / "x.lammpstrj", frames, cell, kinds, 4.0)
+    for found, frame in zip(read_dump(tmp_path / "x.lammpstrj"), frames, strict=True):
+        assert (found.step, found.units, found.unwrapped) == (frame.step, "real", True)
+        assert found.time_ps == frame.step * 0.004 and (found.types - 1 == kinds).all()
+        np.testing.assert_allclose(found.cell_A, cell, atol=1e-12)
+        np.testing.assert_allclose(found.origin_A, 0.0, atol=1e-12)
+        np.testing.assert_allclose(found.positions_A, frame.positions_A, atol=5.1e-6)
+        np.testing.assert_allclose(found.velocities_A_fs, frame.velocities_A_fs, rtol=1e-7)
+        np.testing.assert_allclose(found.forces_kcal_mol_A, frame.forces_kcal_mol_A, rtol=1e-7)

@@ -23,7 +23,7 @@ from cgdistill.report.page import render, write_report
 from cgdistill.report.parts import Cell, cell, column_words, interval, mean_and_std, number, p_value
 from cgdistill.report.runtime import clock, read_runtime, runtime_table
 from cgdistill.report.speed import paper_table, performance_settings, performance_table, unlike_paper
-from cgdistill.report.tables import item_table, main_table, runs_table
+from cgdistill.report.tables import item_table, main_table, runs_table, unstable_table
 from cgdistill.tables import write_table
 from fabricate_report import EVIL, ROOT, VARIANTS, fabricate_report, read_config
 
@@ -182,6 +182,35 @@ def test_networks_whose_training_failed_are_told(data, page):
     assert "1 of 12 runs were not made, since the training of their model failed: S1Ffε 1 of 3." in page
     sound = data.networks.assign(status="used", retries=0)
     assert failures_table(replace(data, tables={**data.tables, "networks": sound})) is None
+
+
+def test_runs_that_went_wrong_lead_to_their_frames(data, page):
+    """Of three that blew up the pair and the last frames; of others, which drift or have clustered, the trajectory."""
+    table = unstable_table(data)
+    wrong = data.runs[~data.runs["stability"].isin(["stable", "excluded"])]
+    assert len(table.rows) == len(wrong) and sum(row.bad for row in table.rows) == 3
+    rows = [dict(zip(table.columns, row.cells, strict=True)) for row in table.rows]
+    lost = [row for row in rows if row["Stability"].text == "blown up"]
+    slow = [row for row in rows if row["Stability"].text != "blown up"]
+    for row in lost:
+        assert row["Stability"].notes == ("temperature",) and row["Since (ps)"].notes == ("step 3000",)
+        assert row["Closest beads"] == Cell(f"bead 17 (Cl), bead 40 ({EVIL})", notes=("0.31 Å",))
+    assert {row["Closest beads"].text for row in slow} == {"–"} and all(not row["Since (ps)"].notes for row in slow)
+    names = wrong[["variant", "member", "replica", "stability"]].itertuples(index=False)
+    ends = {"blown up": "last_frames.lammpstrj"}
+    expected = [f"simulations/{v}/{m}/replica-{r}/{ends.get(s, 'trajectory.lammpstrj')}" for v, m, r, s in names]
+    assert [row["Frames to look at"].text for row in rows] == expected
+    assert all(path in page for path in expected)
+    assert page.count("bead 17 (Cl), bead 40 (&lt;script") == 6, "as text and to sort by"
+
+
+def test_runs_that_went_wrong_where_none_did_or_tables_are_older(data):
+    """No table; and one without the columns of later versions."""
+    stable = data.runs.assign(stability="stable")
+    assert unstable_table(replace(data, tables={**data.tables, "runs": stable})) is None
+    older = data.runs.drop(columns=["failure_kind", "closest_pair", "closest_pair_distance_A", "step"])
+    cells = unstable_table(replace(data, tables={**data.tables, "runs": older})).rows[-1].cells
+    assert cells[4].text == "–" and not cells[2].notes
 
 
 def test_errors_of_a_model_are_marked_by_the_rule_of_thumb(data):

@@ -39,6 +39,12 @@ def test_nested_keys_and_numbers():
         ({"checkpoint_every_steps": 10.5}, "simulation.checkpoint_every_steps: found 10.5, expected a whole"),
         ({"limits": {"check_every_steps": 0}}, "simulation.limits.check_every_steps: found 0"),
         ({"limits": {"check_every_steps": True}}, "simulation.limits.check_every_steps: found True"),
+        (
+            {"limits": {"force_kcal_mol_A": -1}},
+            "simulation.limits.force_kcal_mol_A: found -1.0, expected a number that",
+        ),
+        ({"limits": {"energy_kcal_mol_bead": "no"}}, "simulation.limits.energy_kcal_mol_bead: found 'no'"),
+        ({"limits": {"keep_frames": 2.5}}, "simulation.limits.keep_frames: found 2.5, expected a whole"),
         ({"minimise": {"max_iterations": -1}}, "simulation.minimise.max_iterations: found -1"),
         ({"coupling": "mpi"}, "simulation.coupling: found mpi, expected external or mliap"),
         ({"ensemble": "npt"}, "simulation.ensemble: found npt, expected nvt or nve"),

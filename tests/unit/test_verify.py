@@ -123,6 +123,7 @@ def make_run(folder: Path, config) -> Path:
     simulation.mkdir(parents=True)
     dump(simulation / "trajectory.lammpstrj")
     md = {key: value for key, value in config["simulation"].items() if key not in ("replicas", "runs_per_job")}
+    md["limits"] = {key: value for key, value in md["limits"].items() if key != "keep_frames"}
     write_json(
         simulation / "run.json",
         {"status": "finished", "wall_s": 3.0, "step": 2, "provenance": stamp(md, {"card": model / "card.json"})},
@@ -347,6 +348,7 @@ def test_against_a_config(run, config, tmp_path, capsys):
     changed["mapping"]["max_frames"] = None
     changed["resources"]["train"]["threads"] = 7
     changed["simulation"]["runs_per_job"] = 1
+    changed["simulation"]["limits"]["keep_frames"] = 0
     path.write_text(yaml.safe_dump(changed), encoding="utf-8")
     faults, _ = check(capsys, run, "--config", path)
     assert sorted(faults) == [
@@ -363,7 +365,11 @@ def test_unfinished(run, config, tmp_path, capsys):
     assert not faults and "no manifest.json" in summary
     path = tmp_path / "my.yaml"
     changed = config | {"seed": 1, "network": config["network"] | {"n_features": 16}}
-    changed["simulation"] = config["simulation"] | {"damping_fs": 1.0, "runs_per_job": 99}
+    quiet = config["simulation"]["limits"] | {"keep_frames": 0}
+    changed["simulation"] = config["simulation"] | {"runs_per_job": 99, "limits": quiet}
+    path.write_text(yaml.safe_dump(changed), encoding="utf-8")
+    assert not [fault for fault in check(capsys, run, "--config", path)[0] if "simulation" in fault]
+    changed["simulation"]["damping_fs"] = 1.0
     path.write_text(yaml.safe_dump(changed), encoding="utf-8")
     faults, _ = check(capsys, run, "--config", path)
     assert faults == [

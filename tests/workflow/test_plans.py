@@ -172,8 +172,9 @@ def test_one_run_needs_the_runs_of_its_job_alone(root, write_config):
 
 
 def test_students_of_one_teacher_need_no_mean(root, write_config):
-    """They learn from the teachers of their own job alone: teacher 5 is in the second of three. Which teachers are sound
-    is known when all are trained.
+    """They learn from the teachers of their own job alone: teacher 5 is in the second of three.
+
+    Which teachers are sound is known when all are trained.
     """
     path = write_config(training__models_per_job=3)
     counts, messages = plan(root, "results/planned-only/structure/S1-aa-bead/summary.csv", "--configfile", path)

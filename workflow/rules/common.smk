@@ -110,8 +110,10 @@ _RADII = config["structure"]["adf"]["r_max_A"] if config["structure"]["adf"]["tr
 MODELS = {"names": VARIANTS, "labels": LABELS, "kinds": KINDS}
 FIGURES = catalogue(VARIANTS, KINDS, LABELS, STUDENT_ROWS, _RADII, config["pictures"])
 BOX_VARIANTS = box_variants(VARIANTS, KINDS, STUDENT_ROWS)
-#: What determines a simulation; how many there are, and how they share jobs, changes none of them.
+#: What determines a simulation; how many there are, how they share jobs, and what one that blows up leaves for a look
+#: changes none of them.
 SIMULATION = {key: value for key, value in config["simulation"].items() if key not in ("replicas", "runs_per_job")}
+SIMULATION["limits"] = {key: value for key, value in SIMULATION["limits"].items() if key != "keep_frames"}
 
 #: Structure tables of a trajectory, and the names of those of the reference.
 REFERENCE_FILES = {"curves": "reference"} | {name: f"reference_{name}" for name in ("blocks", "resolved", "series")}

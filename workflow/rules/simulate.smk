@@ -16,6 +16,7 @@ for variant, number, runs in simulation_jobs():
             thermo=expand(f"{RESULTS}/simulations/{{run}}/thermo.csv", run=runs),
             records=expand(f"{RESULTS}/simulations/{{run}}/run.json", run=runs),
             final=expand(f"{RESULTS}/simulations/{{run}}/final.data", run=runs),
+            last_frames=expand(f"{RESULTS}/simulations/{{run}}/last_frames.lammpstrj", run=runs),
         log:
             f"{LOGS}/simulations/{variant}/simulate_{number}.log",
         benchmark:
@@ -30,6 +31,7 @@ for variant, number, runs in simulation_jobs():
             gres=JOBS["simulate"]["gres"],
         params:
             simulation=SIMULATION,
+            keep_frames=not_compared(config["simulation"]["limits"]["keep_frames"]),
             start_seed=derive(config["seed"], "start frames"),
             first_runs=first_runs(variant),
             runs=not_compared([run_of(run) for run in runs]),

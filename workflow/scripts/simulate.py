@@ -1,6 +1,6 @@
 """Simulate runs of one variant: minimisation, equilibration, production, each from its own frame of the training set.
 
-Inputs: cards, networks, beads, split. Outputs: five files per run, in its folder.
+Inputs: cards, networks, beads, split. Outputs: six files per run, in its folder.
 """
 
 from contextlib import ExitStack
@@ -22,7 +22,8 @@ with job(snakemake.log[0], snakemake.threads) as log, ExitStack() as stack:
 
     torch.set_num_threads(snakemake.threads)
     source, params = snakemake.input, snakemake.params
-    spec, device = SimulationSpec.from_config(params.simulation), choose_device(params.device)
+    limits = {**params.simulation["limits"], "keep_frames": params.keep_frames}
+    spec, device = SimulationSpec.from_config({**params.simulation, "limits": limits}), choose_device(params.device)
     folders = {Path(card).parent.name: Path(card).parent for card in source.cards}
     members = [run["member"] for run in params.runs]
     networks = {member: load_networks(folders[member]) for member in dict.fromkeys(members)}

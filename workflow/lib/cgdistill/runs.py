@@ -42,8 +42,9 @@ class RunsStructure:
     ----------
     curves, blocks: of finished runs.
     resolved, series: of all runs.
-    runs: one row per run; ``equilibrated_ps`` is counted from the start of equilibration, means are over production,
-        the rest is of `stability.judge_run`. Empty for the reference.
+    runs: one row per run; ``failure_kind`` and ``closest_pair`` are of those that blew up; ``equilibrated_ps`` is
+        counted from the start of equilibration, means are over production, the rest is of
+        `stability.judge_run`. Empty for the reference.
     """
 
     curves: pd.DataFrame
@@ -149,7 +150,7 @@ def analyse_runs(
         row = _describe(record, thermo, folder / "thermo.csv")
         row["n_frames"] = found.n_frames if finished else 0
         verdict = judge_run(found.series, thermo, stability, n_beads=topology.n_beads, **_end(record))
-        rows.append({**row, **verdict.columns()})
+        rows.append({**row, **_failure(record), **verdict.columns()})
         for name, tables in parts.items():
             table: pd.DataFrame = getattr(found, name)
             kept = table if finished or name in ("resolved", "series") else table.iloc[:0]
@@ -185,6 +186,18 @@ def _end(record: Mapping[str, Any]) -> dict[str, Any]:
         return {"ended": (EXCLUDED, record["reason"]), "end_ps": math.nan}
     end_ps = record["step"] * float(record["timestep_fs"]) / FS_PER_PS
     return {"ended": (BLOWN_UP, record["reason"] or ""), "end_ps": end_ps}
+
+
+def _failure(record: Mapping[str, Any]) -> dict[str, Any]:
+    """By what a run blew up, and the beads that were closest then; empty for one that finished."""
+    failure = record.get("failure") or {}
+    pair = failure.get("closest_pair")
+    named = zip(pair["beads"], pair["types"], strict=True) if pair else ()
+    return {
+        "failure_kind": failure.get("kind", ""),
+        "closest_pair": ", ".join(f"bead {bead} ({kind})" for bead, kind in named),
+        "closest_pair_distance_A": pair["distance_A"] if pair else math.nan,
+    }
 
 
 def _join(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

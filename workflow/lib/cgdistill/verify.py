@@ -30,8 +30,13 @@ STAGES = ("aa", "mapped", "prior", "teachers", "students", "models", "simulation
 #: Beside the products: restarts, and what a user is told to put there.
 _CHECKPOINTS = "checkpoints"
 _NO_PRODUCTS = (FILE_NAME, TIMESTAMP, "snakemake-report.html", "snakemake-report.zip")
-#: Keys of the config that change how jobs run and none of their products.
-_WITHOUT_EFFECT = ("resources", "training.models_per_job", "simulation.runs_per_job")
+#: Keys of the config whose changes make nothing anew: how jobs run, and what a failed one leaves for a look.
+_WITHOUT_EFFECT = (
+    "resources",
+    "training.models_per_job",
+    "simulation.runs_per_job",
+    "simulation.limits.keep_frames",
+)
 _MB = 1e6
 
 
@@ -329,6 +334,7 @@ def _parts_of(source: str, config: Mapping[str, Any]) -> list[tuple[Iterable[str
         for section, keys in ((md, ("replicas", "runs_per_job")), (training, ("models_per_job",))):
             for name in keys:
                 section.pop(name, None)
+        md["limits"] = {key: value for key, value in md["limits"].items() if key != "keep_frames"}
         networks = ("teachers/*/network.json", "students/*/network.json")
         split = config_hash(config["split"]), derive(config["seed"], "split")
         return [

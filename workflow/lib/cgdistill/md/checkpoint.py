@@ -115,6 +115,7 @@ class CheckpointFolder:
         self.equilibration = self.folder / "equilibration.lammpstrj"
         self.trajectory = self.folder / "trajectory.lammpstrj"
         self.final = self.folder / "final.data"
+        self.last_frames = self.folder / "last_frames.lammpstrj"
         self.rows = ThermoRows(self.folder / "thermo.jsonl")
         self._state_path = self.folder / "state.json"
 
@@ -137,11 +138,11 @@ class CheckpointFolder:
             state = State(**json.loads(self._state_path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
-        needed = self.final if state.end else self.folder / state.restart
-        whole = needed.is_file() and self.rows.path.is_file()
+        needed = [self.final] if state.end else [self.restart_path(state), self.looks_path(state.step)]
+        whole = all(path.is_file() for path in (*needed, self.rows.path))
         if whole and state.end is None and state.restart_bytes is not None:
             # LAMMPS that meets the end of a file too early leaves it open, and ends in an error.
-            whole = needed.stat().st_size == state.restart_bytes
+            whole = needed[0].stat().st_size == state.restart_bytes
         return state if whole and state.key == self.key else None
 
     def restart_path(self, state: State) -> Path:
@@ -152,8 +153,12 @@ class CheckpointFolder:
         """Where LAMMPS shall write its restart file of this step."""
         return self.folder / f"restart-{step}.lammps"
 
+    def looks_path(self, step: int) -> Path:
+        """Where the run shall write, or has written, its last frames of the time of this step."""
+        return self.folder / f"looks-{step}.npz"
+
     def save(self, step: int, wall_s: float) -> None:
-        """Make the restart file of ``step``, written before, and the rows so far the valid checkpoint."""
+        """Make the files of ``step``, restart and looks, written before, and the rows so far the valid checkpoint."""
         restart = self.new_restart_path(step)
         self._save(State(self.key, step, wall_s, restart.name, restart_bytes=restart.stat().st_size))
 
@@ -167,14 +172,19 @@ class CheckpointFolder:
             if grown.exists():
                 sync_to_disk(grown)
         write_json(self._state_path, asdict(state))
-        for old in self.folder.glob("restart-*.lammps"):
-            if old.name != state.restart:
+        valid = (state.restart, "" if state.end else self.looks_path(state.step).name)
+        for old in self._of_steps():
+            if old.name not in valid:
                 old.unlink()
+
+    def _of_steps(self) -> list[Path]:
+        """Files that stand beside others of their kind while a checkpoint is written."""
+        return [*self.folder.glob("restart-*.lammps"), *self.folder.glob("looks-*.npz")]
 
     def clear(self) -> None:
         """Remove the files of a run, the state first; others are left alone."""
-        files = (self._state_path, self.equilibration, self.trajectory, self.final, self.rows.path)
-        for path in (*files, *self.folder.glob("restart-*.lammps")):
+        files = (self._state_path, self.equilibration, self.trajectory, self.final, self.last_frames, self.rows.path)
+        for path in (*files, *self._of_steps()):
             path.unlink(missing_ok=True)
         self.rows = ThermoRows(self.rows.path)
 

@@ -21,6 +21,12 @@ from .lammps_files import integrator, minimise_command, restricted_cell, wrap
 from .lammps_library import load_lammps, mliap_works
 from .simulation_spec import SimulationSpec
 
+#: Numbers beyond this are none to `lammps_dump`.
+_LARGEST = 1.0e15
+#: What a run can blow up by.
+KINDS = ("temperature", "distance", "force", "energy", "not finite", "lost beads", "LAMMPS")
+#: Beads that a blow-up names.
+MOST_BEADS = 10
 #: Coordinates beyond this have left any sensible cell; they would overflow image counts.
 _FAR_A = 1.0e6
 
@@ -85,8 +91,45 @@ class BeadSystem:
         )
 
 
+@dataclass(frozen=True)
+class Frame:
+    """One configuration; beads in the order of their ids.
+
+    Attributes
+    ----------
+    step: time step; 0 while minimising.
+    positions_A: (n_beads, 3), unwrapped, finite.
+    velocities_A_fs, forces_kcal_mol_A: (n_beads, 3), finite; forces that were not are 0.
+    """
+
+    step: int
+    positions_A: np.ndarray
+    velocities_A_fs: np.ndarray
+    forces_kcal_mol_A: np.ndarray
+
+
 class Unstable(Exception):
-    """The simulation has blown up; the message says how."""
+    """The simulation has blown up; the message says how.
+
+    Attributes
+    ----------
+    kind: one of `KINDS`.
+    value, limit, unit: what exceeded which limit; None where none has a number.
+    beads: indices of the beads concerned, at most `MOST_BEADS`.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        kind: str,
+        value: float | None = None,
+        limit: float | None = None,
+        unit: str = "",
+        beads: Sequence[int] | np.ndarray = (),
+    ) -> None:
+        super().__init__(reason)
+        self.kind, self.value, self.limit, self.unit = kind, value, limit, unit
+        self.beads = [int(bead) for bead in beads[:MOST_BEADS]]
 
 
 class Engine:
@@ -122,6 +165,7 @@ class Engine:
         log = str(log_path) if log_path else "none"
         self.lmp: Any = load_lammps().lammps(cmdargs=["-screen", "none", "-log", log, "-nocite"])
         self._callback: _Callback | None = None
+        self._moving = False
         self._ids = np.arange(1, system.n_beads + 1)
         try:
             self._prepare(interaction, restart)
@@ -216,6 +260,7 @@ class Engine:
     def integrate(self) -> None:
         """Set the integrator; behind a restart it takes up the state of its thermostat."""
         self._commands(f"fix integrate all {integrator(self.spec)}")
+        self._moving = True
 
     def setup(self) -> None:
         """Wrap positions and evaluate forces anew (to be done behind `start` and at each checkpoint)."""
@@ -248,12 +293,12 @@ class Engine:
         if self._callback is not None:
             if self._callback.error is not None:
                 raise self._callback.error
-            if self._callback.reason:
-                raise Unstable(self._callback.reason) from None
+            if self._callback.failure is not None:
+                raise self._callback.failure from None
         if failure is not None:
             text = str(failure).splitlines()[0]
             if any(sign in text for sign in ("Lost atoms", "Non-numeric", "out of range", "too far")):
-                raise Unstable(f"LAMMPS stopped: {text}") from None
+                raise Unstable(f"LAMMPS stopped: {text}", "LAMMPS") from None
             raise failure
 
     def thermo(self) -> dict[str, float]:
@@ -287,6 +332,42 @@ class Engine:
         """(n_beads, 3)"""
         return self._per_bead("f")
 
+    def frame(self) -> Frame | None:
+        """The current configuration; None where it is not finite, or beads are lost."""
+        n, atoms = self.system.n_beads, self.lmp.numpy
+        if int(self.lmp.extract_setting("nlocal")) != n:
+            return None
+        order = np.argsort(atoms.extract_atom("id")[:n])
+        positions, velocities, forces = (np.asarray(atoms.extract_atom(name)[:n][order]) for name in "xvf")
+        if not _is_near(positions) or not np.isfinite(velocities).all():
+            return None
+        if self._callback is not None and self._callback.failure is not None:
+            forces = self._callback.forces
+        # As decode_image_flags of LAMMPS's library, for all beads at once; 10 or 21 bits for each direction.
+        bits = 10 if self.lmp.extract_setting("imageint") == 4 else 21
+        packed = atoms.extract_atom("image")[:n][order].astype(np.int64)
+        images = (packed[:, None] >> bits * np.arange(3) & (1 << bits) - 1) - (1 << bits - 1)
+        return Frame(self._clock, positions + images @ self.system.cell_A, velocities, _finite(forces))
+
+    def last_frame(self, before: Frame | None) -> Frame | None:
+        """The last configuration known to be finite: the current one, or that of the last evaluation, or ``before``.
+
+        Parameters
+        ----------
+        before:
+            The last one looked at; by it the evaluated one, which is wrapped, is unwrapped.
+        """
+        # The minimiser puts beads back where a step has failed; what it failed at is what was evaluated.
+        current = self.frame() if self._moving or self._callback is None else None
+        if current is not None or self._callback is None:
+            return current or before
+        return self._callback.last_frame(before, self.spec.timestep_fs if self._moving else None) or before
+
+    @property
+    def _clock(self) -> int:
+        """The time step; LAMMPS counts the iterations of the minimisation, too."""
+        return self.step if self._moving else 0
+
     def write_frame(self, path: Path) -> None:
         """Append the current configuration to a dump."""
         self._commands(
@@ -316,52 +397,105 @@ def _quoted(path: Path) -> str:
 
 
 class _Callback:
-    """What ``fix external`` calls at each step."""
+    """What ``fix external`` calls at each step.
+
+    Attributes
+    ----------
+    failure: why the simulation has blown up.
+    error: what the potential, or this, failed with.
+    forces: (n_beads, 3) of the last evaluation, kcal/mol/A; not always finite.
+    """
 
     def __init__(self, lmp: Any, potential: Potential, system: BeadSystem) -> None:
         self.lmp, self.potential, self.system = lmp, potential, system
-        self.reason = ""
+        self.failure: Unstable | None = None
         self.error: BaseException | None = None
         self._ids = np.arange(1, system.n_beads + 1)
-        self._positions = np.empty((system.n_beads, 3))
+        # The last two configurations that were finite, the last one first, and room for the next: LAMMPS may have lost
+        # them when a run blows up.
+        self._positions = [np.empty((system.n_beads, 3)) for _ in range(3)]
+        self._steps = [-1, -1]
+        self.forces = np.zeros((system.n_beads, 3))
 
     def __call__(
-        self, _caller: object, _step: int, n_local: int, tags: np.ndarray, x: np.ndarray, f: np.ndarray
+        self, _caller: object, step: int, n_local: int, tags: np.ndarray, x: np.ndarray, f: np.ndarray
     ) -> None:
         try:
-            if not self.reason and self.error is None:
-                self._evaluate(n_local, tags, x, f)
+            if self.failure is None and self.error is None:
+                self._evaluate(step, n_local, tags, x, f)
         except Unstable as error:
-            self.reason = str(error)
+            self.failure = error
         except BaseException as error:  # ctypes would drop it
             self.error = error
-        if self.reason or self.error is not None:
+        if self.failure is not None or self.error is not None:
             f[:] = 0.0
             self.lmp.force_timeout()
 
-    def _evaluate(self, n_local: int, tags: np.ndarray, x: np.ndarray, f: np.ndarray) -> None:
+    def _evaluate(self, step: int, n_local: int, tags: np.ndarray, x: np.ndarray, f: np.ndarray) -> None:
         if n_local != self.system.n_beads:
-            raise Unstable(f"{self.system.n_beads - n_local} beads lost")
+            lost = np.setdiff1d(self._ids, tags[:n_local]) - 1
+            raise Unstable(f"beads lost: {self._some(lost)}", "lost beads", beads=lost)
         in_order = np.array_equal(tags, self._ids)
+        positions = self._positions[-1]
         if in_order:
-            self._positions[:] = x
+            positions[:] = x
         else:
-            self._positions[tags - 1] = x
-        if not np.abs(self._positions).max() < _FAR_A:
-            raise Unstable(f"positions are not finite or beyond {_FAR_A:g} A, {self._worst(self._positions)}")
-        result = self.potential.evaluate(self._positions, self.system.cell_A, self.system.bead_types)
-        forces = result.forces_kcal_mol_A
+            positions[tags - 1] = x
+        if not _is_near(positions):
+            far = _not_within(positions, _FAR_A)
+            reason = f"positions are not finite or beyond {_FAR_A:g} A, {self._some(far)}"
+            raise Unstable(reason, "not finite", beads=far)
+        self._positions.insert(0, self._positions.pop())
+        self._steps = [step, self._steps[0]]
+        result = self.potential.evaluate(positions, self.system.cell_A, self.system.bead_types)
+        self.forces = forces = result.forces_kcal_mol_A
         if not np.isfinite(forces).all():
-            raise Unstable(f"forces are not finite, {self._worst(forces)}")
+            broken = _not_within(forces, np.inf)
+            raise Unstable(f"forces are not finite, {self._some(broken)}", "not finite", beads=broken)
         if not np.isfinite(result.energy_kcal_mol) or not np.isfinite(result.virial_kcal_mol).all():
-            raise Unstable("energy or virial is not finite")
+            raise Unstable("energy or virial is not finite", "not finite")
         f[:] = forces if in_order else forces[tags - 1]
         self.lmp.fix_external_set_energy_global("potential", float(result.energy_kcal_mol))
         self.lmp.fix_external_set_virial_global("potential", [float(value) for value in result.virial_kcal_mol])
 
-    def _worst(self, values: np.ndarray) -> str:
-        rows = np.flatnonzero(~(np.abs(values) < _FAR_A).all(axis=1))
-        return f"{bead_names(rows[:3], self.system)}{' and more' if len(rows) > 3 else ''}"
+    def _some(self, beads: np.ndarray) -> str:
+        return f"{bead_names(beads[:3], self.system)}{' and more' if len(beads) > 3 else ''}"
+
+    def last_frame(self, before: Frame | None, timestep_fs: float | None) -> Frame | None:
+        """The last configuration that was evaluated, unwrapped by an earlier one.
+
+        Velocities are those of the half step before it, 0 without ``timestep_fs`` (the beads are being minimised).
+        """
+        (step, earlier), (positions, others, _) = self._steps, self._positions
+        if step < 0 or (before is not None and timestep_fs is not None and step == before.step):
+            return before
+        cell = self.system.cell_A
+        velocities = np.zeros_like(positions)
+        if timestep_fs is not None and earlier == step - 1:
+            velocities = nearest_image(positions - others, cell) / timestep_fs
+        known = self.system.positions_A if before is None else before.positions_A
+        unwrapped = known + nearest_image(positions - known, cell)
+        return Frame(step if timestep_fs is not None else 0, unwrapped, velocities, _finite(self.forces))
+
+
+def nearest_image(vectors_A: np.ndarray, cell_A: np.ndarray) -> np.ndarray:
+    """Vectors (n, 3) moved by whole cells into the parallelepiped around the origin."""
+    fractions = vectors_A @ np.linalg.inv(cell_A)
+    return np.asarray(vectors_A - np.round(fractions) @ cell_A)
+
+
+def _is_near(positions: np.ndarray) -> bool:
+    return bool(np.abs(positions).max() < _FAR_A)
+
+
+def _not_within(values: np.ndarray, bound: float) -> np.ndarray:
+    """Indices of the rows of which not all values are below a bound."""
+    return np.flatnonzero(~(np.abs(values) < bound).all(axis=1))
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    """A copy in which 0 stands for what is not finite, or larger than any reader of dumps takes."""
+    return np.where(np.abs(values) < _LARGEST, values, 0.0)
 
 
 def bead_names(indices: Sequence[int] | np.ndarray, system: BeadSystem) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import InputError
 from ..provenance import whole_file
 from .simulation_spec import SimulationSpec
+
+if TYPE_CHECKING:
+    from .lammps_engine import Frame
 
 
 def restricted_cell(cell_A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -90,6 +94,43 @@ def write_data_file(
             lines.append(f"{index + 1} " + " ".join(f"{value:.12g}" for value in velocity))
     with whole_file(path) as partial:
         partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_dump(
+    path: str | Path,
+    frames: Iterable[Frame],
+    cell_A: np.ndarray,
+    bead_types: np.ndarray,
+    timestep_fs: float,
+) -> None:
+    """Write a text dump as LAMMPS does (``units yes time yes``): unwrapped positions, velocities, forces.
+
+    Parameters
+    ----------
+    cell_A: (3, 3) as `restricted_cell` gives it.
+    bead_types: (n_beads,) from 0.
+    """
+    a, b, c = cell_A
+    low = [min(0.0, b[0], c[0], b[0] + c[0]), min(0.0, c[1]), 0.0]
+    high = [a[0] + max(0.0, b[0], c[0], b[0] + c[0]), b[1] + max(0.0, c[1]), c[2]]
+    tilts: list[tuple[float, ...]] = [(b[0],), (c[0],), (c[1],)] if np.tril(cell_A, -1).any() else [(), (), ()]
+    head = ["ITEM: NUMBER OF ATOMS", f"{len(bead_types)}"]
+    head.append(f"ITEM: BOX BOUNDS {'xy xz yz ' if tilts[0] else ''}pp pp pp")
+    for bounds in zip(low, high, tilts, strict=True):
+        head.append(" ".join(f"{value:.16e}" for value in (*bounds[:2], *bounds[2])))
+    head.append("ITEM: ATOMS id type xu yu zu vx vy vz fx fy fz")
+    lines: list[str] = []
+    for frame in frames:
+        # LAMMPS says the units once.
+        lines += ["ITEM: UNITS", "real"] if not lines else []
+        lines += ["ITEM: TIME", f"{frame.step * timestep_fs:.16g}", "ITEM: TIMESTEP", f"{frame.step}", *head]
+        values = zip(bead_types, frame.positions_A, frame.velocities_A_fs, frame.forces_kcal_mol_A, strict=True)
+        for number, (kind, position, velocity, force) in enumerate(values, start=1):
+            words = [f"{value:.5f}" for value in position]
+            words += [f"{value:.8g}" for value in (*velocity, *force)]
+            lines.append(f"{number} {kind + 1} " + " ".join(words))
+    with whole_file(path) as partial:
+        partial.write_text("".join(line + "\n" for line in lines), encoding="ascii")
 
 
 _MLIAP = """\

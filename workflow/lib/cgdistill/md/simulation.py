@@ -7,7 +7,9 @@ Products in the output folder of a run:
 - ``equilibration.lammpstrj``: those of equilibration, from step 0 to its end (empty where there is none);
 - ``thermo.csv``: temperature, energies and pressure of both phases;
 - ``final.data``: last configuration with velocities, LAMMPS data file;
-- ``run.json``: what was run and how it ended.
+- ``last_frames.lammpstrj``: of a run that blew up, the last configurations that were looked at and the one at which it
+  did, with velocities and forces (empty where it finished);
+- ``run.json``: what was run and how it ended; ``failure`` says where and by what it blew up (`failure.describe`).
 
 A run that blows up ends in order with status ``blown up``: it is a result, to be counted.
 
@@ -23,7 +25,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from signal import Signals
@@ -43,8 +45,9 @@ from ..structure.tae import EXCLUDED
 from ..tables import write_table
 from ..units import FS_PER_PS, ns_per_day
 from .checkpoint import CheckpointFolder, ThermoRow, thermo_table
-from .lammps_engine import BeadSystem, Engine, MliapModel, Unstable, bead_names
-from .lammps_files import write_data_file
+from .failure import MINIMISATION, LastFrames, describe
+from .lammps_engine import BeadSystem, Engine, Frame, MliapModel, Unstable, bead_names
+from .lammps_files import wrap, write_data_file, write_dump
 from .lockstep import Lockstep
 from .simulation_spec import SimulationSpec
 
@@ -53,7 +56,9 @@ _OVERLAP_SKIN_A = 3.0
 
 
 #: Products that grow with a run; a checkpoint of a run that wrote others is not used.
-_GROWING = ("equilibration.lammpstrj", "trajectory.lammpstrj", "thermo.csv")
+_GROWING = ("equilibration.lammpstrj", "trajectory.lammpstrj", "thermo.csv", "last_frames.lammpstrj")
+#: Standard deviations by which the temperature should be able to leave its mean without reaching its limit.
+_SIGMAS = 6.0
 
 
 @dataclass(frozen=True)
@@ -244,10 +249,14 @@ class _Run:
             raise InputError("simulation", "velocity_seed", plan.velocity_seed, "1 to 2147483647")
         self.plan, self.spec = plan, spec
         self.system = system = BeadSystem.from_frame(plan.positions_A, plan.cell_A, topology)
+        self._frames = LastFrames(
+            spec.limits.keep_frames, spec.limits.check_every_steps, self._frame_at_rest(system.positions_A)
+        )
         key = config_hash(
             {
                 "products": _GROWING,
-                "spec": repr(spec),
+                # How many frames a run leaves for a look changes nothing else.
+                "spec": repr(replace(spec, limits=replace(spec.limits, keep_frames=0))),
                 "seed": plan.velocity_seed,
                 "system": _digest(system.positions_A, system.cell_A, system.bead_types, system.type_masses_g_mol),
                 "from": dict(plan.provenance),
@@ -258,16 +267,20 @@ class _Run:
         self._state, self.rows = self.checkpoint.open(), self.checkpoint.rows
         self.end = self._state.end if self._state else None
         if plan.excluded:
-            self.end = {"status": EXCLUDED, "reason": plan.excluded, "versions": _versions()}
+            self.end = {"status": EXCLUDED, "failure": None, "versions": _versions()}
         self.wall_s = self._state.wall_s if self._state else 0.0
         self.step = self._state.step if self._state else 0
         self.signal = 0
+        self._begun = self._state is not None
         self._lammps: Engine | None = None
         self._frame_steps = spec.steps(spec.frame_every_ps)
         self._thermo_steps = spec.steps(spec.thermo_every_ps)
         limit_A = spec.limits.min_distance_A
         self._close_pairs = NeighbourList(limit_A, _OVERLAP_SKIN_A) if limit_A > 0 else None
-        self._last = (system.positions_A, np.zeros_like(system.positions_A))
+
+    @staticmethod
+    def _frame_at_rest(positions_A: np.ndarray) -> Frame:
+        return Frame(0, positions_A, np.zeros_like(positions_A), np.zeros_like(positions_A))
 
     def open(self, interaction: Potential | MliapModel) -> None:
         """Start LAMMPS, where the run begins or goes on."""
@@ -293,27 +306,29 @@ class _Run:
 
     def go(self, bar: Progress) -> None:
         """Run to the end, to a blow-up, or to a signal."""
-        reason = ""
+        failure = frame = None
         try:
             if self._state is not None:
                 log.info("%s: going on from step %d", self.name, self.step)
+                self._frames.load(self.checkpoint.looks_path(self._state.step))
                 self._engine.integrate()
                 self._engine.setup()
             else:
                 self._begin()
             self._advance(bar)
         except Unstable as error:
-            reason = str(error)
-            log.warning("%s: blown up at step %d: %s", self.name, self.step, reason)
-        self._finish(reason)
+            frame = self._engine.last_frame(self._frames.look) or self._frames.look
+            phase = self._phase if self._begun else MINIMISATION
+            failure = describe(error, frame, self.step, phase, self.system, self.spec)
+            log.warning("%s: blown up at step %d: %s", self.name, self.step, failure["reason"])
+        self._finish(failure, frame)
 
     def _begin(self) -> None:
         """Minimise, draw velocities, evaluate step 0."""
+        self._warn_of_fluctuations()
         log.info("%s: minimising", self.name)
-        try:
-            self._engine.minimise()
-        except Unstable as error:
-            raise Unstable(f"minimisation: {error}") from None
+        self._engine.minimise()
+        self._begun = True
         if self.signal:
             message = "told to stop before the first step; the next start begins anew"
             log.error("%s: %s", self.name, message)
@@ -367,14 +382,17 @@ class _Run:
         if self.step % self._thermo_steps == 0:
             self._record()
         if self.step % self.spec.checkpoint_every_steps == 0 and self.step < self.spec.total_steps:
-            # Setup first: a run that goes on from here does the same, and so both stay alike to the last bit.
-            self._engine.setup()
             self._save()
+            # As in a run that goes on from here, so that both stay alike to the last bit. LAMMPS rounds positions in a
+            # tilted cell when it reads them, and in each setup.
+            for _ in range(2 if np.tril(self.system.cell_A, -1).any() else 1):
+                self._engine.setup()
 
     def _save(self) -> None:
         path = self.checkpoint.new_restart_path(self.step)
         with whole_file(path) as partial:
             self._engine.write_restart(partial)
+        self._frames.save(self.checkpoint.looks_path(self.step))
         self.checkpoint.save(self.step, self.wall_s)
 
     def _leave_on_signal(self) -> None:
@@ -385,42 +403,87 @@ class _Run:
 
     def _record(self) -> None:
         """One row of thermo.csv."""
-        equilibration = 0 < self.spec.equilibration_steps >= self.step
         row: ThermoRow = {
-            "phase": "equilibration" if equilibration else "production",
+            "phase": self._phase,
             "step": self.step,
             "time_ps": self.step * self.spec.timestep_fs / FS_PER_PS,
         }
         row.update(self._engine.thermo())
         self.rows.append(row)
 
+    @property
+    def _phase(self) -> str:
+        return "equilibration" if 0 < self.spec.equilibration_steps >= self.step else "production"
+
+    def _warn_of_fluctuations(self) -> None:
+        """Say that a sound run of few beads may reach the limit of temperature."""
+        spec, free = self.spec, max(3 * self.system.n_beads - 3, 1)
+        deviation_K = spec.temperature_K * (2.0 / free) ** 0.5
+        if spec.limits.temperature_K < spec.temperature_K + _SIGMAS * deviation_K:
+            text = (
+                "%s: simulation.limits.temperature_K is %g K; %d beads at %g K fluctuate by %.0f K (standard deviation)"
+            )
+            values = spec.limits.temperature_K, self.system.n_beads, spec.temperature_K, deviation_K
+            log.warning(text, self.name, *values)
+
     def _check(self) -> None:
         """Raise `Unstable` where a limit is exceeded."""
-        limits, values = self.spec.limits, self._engine.thermo()
+        values = self._engine.thermo()
         for name, value in values.items():
             if not np.isfinite(value):
-                raise Unstable(f"{name} is {value}")
-        if values["temperature_K"] > limits.temperature_K:
-            raise Unstable(f"temperature {values['temperature_K']:.0f} K exceeds {limits.temperature_K:g} K")
-        positions = self._engine.positions_A()
-        if not np.isfinite(positions).all():
-            raise Unstable("beads lost")
-        self._last = positions, self._engine.velocities_A_fs()
+                raise Unstable(f"{name} is {value}", "not finite")
+        found, limit = values["temperature_K"], self.spec.limits.temperature_K
+        if found > limit:
+            raise Unstable(f"temperature {found:.0f} K exceeds {limit:g} K", "temperature", found, limit, "K")
+        frame = self._engine.frame()
+        if frame is None:
+            raise Unstable("beads lost", "lost beads")
+        self._check_distances()
+        self._check_forces(frame)
+        self._check_energy(values["potential_energy_kcal_mol"])
+        self._frames.add(frame)
+
+    def _check_distances(self) -> None:
         if self._close_pairs is None:
             return
-        first, second, vectors = self._close_pairs.pairs(positions, self.system.cell_A)
+        limit_A = self.spec.limits.min_distance_A
+        first, second, vectors = self._close_pairs.pairs(self._engine.positions_A(), self.system.cell_A)
         if len(first):
             lengths = np.linalg.norm(vectors, axis=1)
             nearest = int(lengths.argmin())
-            pair = bead_names([first[nearest], second[nearest]], self.system)
-            raise Unstable(f"{pair} are {lengths[nearest]:.2f} A apart, the limit is {limits.min_distance_A:g} A")
+            beads = sorted((int(first[nearest]), int(second[nearest])))
+            text = f"{bead_names(beads, self.system)} are {lengths[nearest]:.2f} A apart, the limit is {limit_A:g} A"
+            raise Unstable(text, "distance", float(lengths[nearest]), limit_A, "A", beads)
 
-    def _finish(self, reason: str) -> None:
-        """Leave what the run has come to in the checkpoint folder."""
-        positions, velocities = self._engine.positions_A(), self._engine.velocities_A_fs()
-        if not (np.isfinite(positions).all() and np.isfinite(velocities).all()):
-            positions, velocities = self._last
-        status = "blown up" if reason else "finished"
+    def _check_forces(self, frame: Frame) -> None:
+        limit = self.spec.limits.force_kcal_mol_A
+        squares = np.einsum("ij,ij->i", frame.forces_kcal_mol_A, frame.forces_kcal_mol_A)
+        bead = int(squares.argmax())
+        found = float(squares[bead]) ** 0.5
+        if 0 < limit < found:
+            text = f"force on {bead_names([bead], self.system)}, {found:.4g} kcal/mol/A, exceeds {limit:g} kcal/mol/A"
+            raise Unstable(text, "force", found, limit, "kcal/mol/A", [bead])
+
+    def _check_energy(self, energy_kcal_mol: float) -> None:
+        limit = self.spec.limits.energy_kcal_mol_bead
+        if not self.rows or limit == 0:
+            return
+        change = (energy_kcal_mol - float(self.rows[0]["potential_energy_kcal_mol"])) / self.system.n_beads
+        if abs(change) > limit:
+            text = f"potential energy {'fell' if change < 0 else 'rose'} by {abs(change):.3g} kcal/mol per bead"
+            raise Unstable(f"{text}, the limit is {limit:g}", "energy", change, limit, "kcal/mol per bead")
+
+    def _finish(self, failure: Mapping[str, Any] | None, frame: Frame | None) -> None:
+        """Leave what the run has come to in the checkpoint folder; ``frame`` is the last one of a blow-up."""
+        if frame is None:
+            positions, velocities = self._engine.positions_A(), self._engine.velocities_A_fs()
+        else:
+            positions, velocities = wrap(frame.positions_A, self.system.cell_A)[0], frame.velocities_A_fs
+            frames = self._frames.until(frame)
+            write_dump(
+                self.checkpoint.last_frames, frames, self.system.cell_A, self.system.bead_types, self.spec.timestep_fs
+            )
+        status = "finished" if failure is None else "blown up"
         write_data_file(
             self.checkpoint.final,
             positions,
@@ -432,7 +495,7 @@ class _Run:
             comment=f"step {self.step} ({status})",
         )
         versions = _versions() | {"lammps": self._engine.version()}
-        self.end = {"status": status, "reason": reason, "versions": versions}
+        self.end = {"status": status, "failure": failure, "versions": versions}
         self.checkpoint.save_end(self.step, self.wall_s, self.end)
 
     def leave(self, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -444,6 +507,7 @@ class _Run:
             ("final.data", self.checkpoint.final),
             ("equilibration.lammpstrj", self.checkpoint.equilibration),
             ("trajectory.lammpstrj", self.checkpoint.trajectory),
+            ("last_frames.lammpstrj", self.checkpoint.last_frames),
         ):
             with whole_file(out_dir / name) as partial:
                 if source.exists():
@@ -451,10 +515,12 @@ class _Run:
                 else:
                     partial.touch()
         write_table(out_dir / "thermo.csv", thermo_table(self.rows), provenance)
+        failure = self.end["failure"]
         record = {
             "status": self.end["status"],
-            "reason": self.end["reason"],
+            "reason": failure["reason"] if failure else self.plan.excluded,
             "step": self.step,
+            "failure": failure,
             **self.plan.identity,
             "velocity_seed": self.plan.velocity_seed,
             "n_beads": self.system.n_beads,

@@ -25,11 +25,23 @@ class Minimisation:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a run must not exceed, looked at every ``check_every_steps``; else it counts as blown up."""
+    """What a run must not exceed, looked at every ``check_every_steps``; else it counts as blown up.
+
+    Attributes
+    ----------
+    min_distance_A: of any two beads; 0: not looked at.
+    force_kcal_mol_A: on any bead; 0: not looked at.
+    energy_kcal_mol_bead: change of the potential energy since step 0, by the number of beads; 0: not looked at.
+    keep_frames: how many of the last configurations looked at a run that blows up leaves, beside the one at which it
+        did; 0: none of them, nor that one.
+    """
 
     temperature_K: float = 2000.0
     min_distance_A: float = 1.0
+    force_kcal_mol_A: float = 500.0
+    energy_kcal_mol_bead: float = 10.0
     check_every_steps: int = 100
+    keep_frames: int = 10
 
 
 @dataclass(frozen=True)
@@ -73,7 +85,7 @@ class SimulationSpec:
         if self.ensemble not in ENSEMBLES:
             raise InputError(source, "simulation.ensemble", self.ensemble, " or ".join(ENSEMBLES))
         may_be_zero = {"equilibration_ps", "max_iterations", "energy_tolerance", "force_tolerance_kcal_mol_A"}
-        may_be_zero |= {"min_distance_A", "skin_A"}
+        may_be_zero |= {"min_distance_A", "force_kcal_mol_A", "energy_kcal_mol_bead", "keep_frames", "skin_A"}
         for prefix, part in (
             ("simulation", self),
             ("simulation.minimise", self.minimise),

@@ -32,6 +32,7 @@ from .tables import (
     noise_table,
     runs_table,
     thumb_of,
+    unstable_table,
 )
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -94,6 +95,7 @@ def render(data: ReportData) -> str:
         ceiling_warnings=ceiling_warnings(data),
         spread_table=spread_table(data),
         runs_table=runs_table(data),
+        unstable_table=unstable_table(data),
         students_table=plain_table("Students and the weights of their losses", data.students),
         gradient_table=plain_table("Forces are the negative gradient of the energy", data.tables.get("check")),
         runtime_table=runtime_table(data.runtime),

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ..figures.tae import METRIC_TITLES, OVERALL, RULES_OF_THUMB, TAE_UNITS, rows_of
+from ..stability import BLOWN_UP, CLUSTERED, DRIFTING, STATES
 from .data import ReportData
 from .networks import force_r2, share_of_ceiling
 from .parts import (
@@ -27,8 +28,6 @@ from .parts import (
     p_value,
 )
 
-#: What a run can be, the best first.
-STABILITIES = ("stable", "drifting", "clustered", "blown up", "excluded")
 _LOWEST, _LIKE_LOWEST = "★", "≈"
 #: Columns of numbers in tables of runs: head, the column of its error, and that of what it belongs to.
 _RUN_NUMBERS = {
@@ -128,7 +127,7 @@ def stability_cell(runs: pd.DataFrame) -> Cell:
     if runs.empty:
         return Cell(NOTHING)
     counts = runs["stability"].value_counts()
-    found = [(kind, int(counts.get(kind, 0))) for kind in STABILITIES]
+    found = [(kind, int(counts.get(kind, 0))) for kind in STATES]
     texts = [f"{count} {kind}" for kind, count in found if count]
     score = sum(count * 1000.0**-place for place, (_, count) in enumerate(found)) / len(runs)
     return Cell(texts[0] if texts else NOTHING, score, tuple(texts[1:]), tone="" if found[0][1] == len(runs) else "bad")
@@ -215,7 +214,7 @@ def runs_table(data: ReportData, variant: str = "") -> Table:
     for row in runs.to_dict(orient="records"):
         own = errors.get((row["variant"], row["member"], row["replica"]), {})
         name = f"{row['member']}, {row['replica']}"
-        rank = STABILITIES.index(row["stability"]) if row["stability"] in STABILITIES else None
+        rank = STATES.index(row["stability"]) if row["stability"] in STATES else None
         onset = (f"from {number(row['onset_ps'])} ps",) if known(row["onset_ps"]) else ()
         cells = [
             Cell(name if variant else f"{row['label']}, {name}"),
@@ -230,6 +229,32 @@ def runs_table(data: ReportData, variant: str = "") -> Table:
     heads += [metric_head(metric, "TAE ") for metric in metrics if errors]
     heads += [*(head for head, *_ in numbers.values()), "Why"]
     return Table("Simulations" if variant else "All simulations", heads, rows, texts=True)
+
+
+def unstable_table(data: ReportData) -> Table | None:
+    """Every simulation that drifts, has clustered or blew up: since when, why, and the frames to look at."""
+    rows = []
+    for row in data.runs.to_dict(orient="records"):
+        if row["stability"] not in (DRIFTING, CLUSTERED, BLOWN_UP):
+            continue
+        lost = row["stability"] == BLOWN_UP
+        kind, pair = (_there(row.get(name)) for name in ("failure_kind", "closest_pair"))
+        distance_A = row.get("closest_pair_distance_A")
+        frames = "last_frames.lammpstrj" if lost else "trajectory.lammpstrj"
+        folder = f"simulations/{row['variant']}/{row['member']}/replica-{row['replica']}"
+        step = row.get("step")
+        rows.append(
+            Row([
+                Cell(f"{row['label']}, {row['member']}, {row['replica']}"),
+                Cell(str(row["stability"]), STATES.index(row["stability"]), kind, tone="bad"),
+                Cell(number(row["onset_ps"]), row["onset_ps"], (f"step {step}",) if lost and known(step) else ()),
+                Cell(str(row["stability_reason"]) if known(row["stability_reason"]) else NOTHING, wrap=True),
+                Cell(pair[0] if pair else NOTHING, notes=(f"{distance_A:.2f} Å",) if known(distance_A) else ()),
+                Cell(f"{folder}/{frames}"),
+            ], bad=lost)
+        )  # fmt: skip
+    heads = ["Run", "Stability", "Since (ps)", "Why", "Closest beads", "Frames to look at"]
+    return Table("Simulations that went wrong", heads, rows, texts=True) if rows else None
 
 
 def _run_cell(row: Mapping[Hashable, Any], name: str, error: str, item: str) -> Cell:
