@@ -41,18 +41,19 @@ class ThermoRows:
 
     Attributes
     ----------
-    last: the latest row, None before the first.
+    first, last: the earliest and the latest row, None before there is one.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.first: ThermoRow | None = None
         self.last: ThermoRow | None = None
         self._new: list[ThermoRow] = []
 
     def append(self, row: ThermoRow) -> None:
         """Add a row."""
         self._new.append(row)
-        self.last = row
+        self.first, self.last = self.first or row, row
 
     def save(self) -> None:
         """Write to the file what is not there yet."""
@@ -62,12 +63,12 @@ class ThermoRows:
 
     def cut(self, step: int) -> None:
         """Leave in the file only whole rows up to a step, and go on behind them."""
-        self._new, self.last = [], None
+        self._new, self.first, self.last = [], None, None
         with whole_file(self.path) as partial, open(partial, "w", encoding="utf-8") as stream:
             for row in self._on_disk():
                 if int(row["step"]) <= step:
                     stream.write(json.dumps(row) + "\n")
-                    self.last = row
+                    self.first, self.last = self.first or row, row
 
     def _on_disk(self) -> Iterator[ThermoRow]:
         if not self.path.exists():

@@ -466,9 +466,10 @@ class _Run:
 
     def _check_energy(self, energy_kcal_mol: float) -> None:
         limit = self.spec.limits.energy_kcal_mol_bead
-        if not self.rows or limit == 0:
+        start = self.rows.first
+        if start is None or limit == 0:
             return
-        change = (energy_kcal_mol - float(self.rows[0]["potential_energy_kcal_mol"])) / self.system.n_beads
+        change = (energy_kcal_mol - float(start["potential_energy_kcal_mol"])) / self.system.n_beads
         if abs(change) > limit:
             text = f"potential energy {'fell' if change < 0 else 'rose'} by {abs(change):.3g} kcal/mol per bead"
             raise Unstable(f"{text}, the limit is {limit:g}", "energy", change, limit, "kcal/mol per bead")
