@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
+from .errors import InputError
+from .faults import disk_fault
 
 _PACKAGE = Path(__file__).parent
 #: Temporary names of `whole_file`: stem, machine, process, suffix.
@@ -73,6 +75,11 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
     The temporary name keeps the suffix, since many writers choose their format by it. What killed writers of the
     same file have left under such names is removed.
+
+    Raises
+    ------
+    OSError
+        The disk is full or may not be written to, whatever the writer made of that.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,6 +92,12 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         os.replace(partial, path)
         # What is written next may rely on this file, and must not be on disk without it.
         sync_to_disk(path.parent)
+    except InputError:
+        raise
+    except Exception as error:
+        if (why := disk_fault(partial, error)) is None:
+            raise
+        raise OSError(why.errno, why.strerror, str(path)) from error
     finally:
         partial.unlink(missing_ok=True)
 
@@ -96,7 +109,7 @@ def sync_to_disk(path: str | Path) -> None:
         os.fsync(descriptor)
     except OSError as error:
         if error.errno not in _CANNOT_SYNC:
-            raise
+            raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
         os.close(descriptor)
 

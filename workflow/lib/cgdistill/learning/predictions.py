@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from ..errors import InputError
+from ..hdf5_output import Hdf5Output
 from ..provenance import whole_file
 from ..untrusted import open_hdf5
 from .metrics import centre_per_type
@@ -101,7 +101,8 @@ def write_predictions(path: str | Path, predictions: Predictions, provenance: Ma
         "forces_spread": predictions.forces_spread_kcal_mol_A,
         "epsilon_spread": predictions.epsilon_spread_kcal_mol,
     }
-    with whole_file(path) as partial, h5py.File(partial, "w") as file:
+    with whole_file(path) as partial, Hdf5Output(partial) as output:
+        file = output.file
         file.attrs["format"] = FORMAT
         file.attrs["members"] = json.dumps(predictions.members)
         file.attrs["provenance"] = json.dumps(dict(provenance))

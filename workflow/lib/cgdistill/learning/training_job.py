@@ -16,6 +16,7 @@ from ..cells import perpendicular_widths_A
 from ..console import log
 from ..devices import choose_device
 from ..errors import InputError
+from ..exclusive import exclusive
 from ..prior import read_prior
 from ..provenance import stamp
 from ..seeds import derive
@@ -114,10 +115,25 @@ def run_trainings(
     Raises
     ------
     InputError
-        Inputs that do not fit each other, or a cutoff beyond half the cell.
+        Inputs that do not fit each other, a cutoff beyond half the cell, or another job at work on a checkpoint.
     FloatingPointError
         The loss of the named model is not finite.
     """
+    with exclusive(task.checkpoint for task in tasks if task.checkpoint is not None):
+        _run_all(tasks, beads_path, split_path, prior_path, network, training, weights, device, lockstep)
+
+
+def _run_all(
+    tasks: Sequence[TrainingTask],
+    beads_path: str | Path,
+    split_path: str | Path,
+    prior_path: str | Path,
+    network: Mapping[str, Any],
+    training: Mapping[str, Any],
+    weights: Mapping[str, float],
+    device: str,
+    lockstep: bool | None,
+) -> None:
     chosen = choose_device(device)
     spec, schedule, loss = NetworkSpec(**network), TrainingSpec(**training), LossWeights(**weights)
     inputs = {"beads": beads_path, "split": split_path, "prior": prior_path}
