@@ -87,6 +87,7 @@ def test_choice(monkeypatch, tmp_path, jobs):
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda n: SimpleNamespace(uuid=f"u{n}", name="imitated"))
     monkeypatch.setattr(torch.cuda, "set_device", current.append)
     monkeypatch.setattr(devices, "claim", partial(claim, folder=tmp_path / "locks"))
+    monkeypatch.setattr(devices, "probe", lambda _number: "")
     assert choose_device("cpu").type == "cpu"
     assert not current
     assert jobs(["u0", "u1"])[1] == (0, 0)

@@ -1,6 +1,6 @@
 """One job at a time on a checkpoint: a second one is refused instead of spoiling what the first writes.
 
-A lock of the system (flock) on a file beside the checkpoint. It ends with the process, however that ends, so that a
+A lock of the system (flock) on a file beside the checkpoint, or in its folder. It ends with the process, however that ends, so that a
 killed job is not in the way of the next one. The file names who holds it, for the message.
 """
 
@@ -46,9 +46,9 @@ def exclusive(checkpoints: Iterable[str | Path]) -> Iterator[None]:
     locks: list[tuple[Path, int]] = []
     try:
         for checkpoint in checkpoints:
-            descriptor = _lock(checkpoint)
-            if descriptor is not None:
-                locks.append((lock_path(checkpoint), descriptor))
+            path = lock_path(checkpoint)
+            if (descriptor := _lock(checkpoint, path)) is not None:
+                locks.append((path, descriptor))
         yield
     finally:
         for path, descriptor in locks:
@@ -58,16 +58,16 @@ def exclusive(checkpoints: Iterable[str | Path]) -> Iterator[None]:
             os.close(descriptor)
 
 
-def hold(checkpoint: str | Path) -> None:
-    """Have a checkpoint for oneself until this process ends (`exclusive`)."""
-    path = lock_path(checkpoint)
-    if path not in _held and (descriptor := _lock(checkpoint)) is not None:
+def hold(folder: str | Path) -> None:
+    """Have a folder of work files for oneself until this process ends (`exclusive`)."""
+    path = Path(os.path.abspath(folder)) / ".lock"
+    if path not in _held and (descriptor := _lock(folder, path)) is not None:
         _held[path] = descriptor
 
 
-def _lock(checkpoint: str | Path) -> int | None:
-    """Descriptor of the locked file; None where there are no locks."""
-    path, end = lock_path(checkpoint), time.perf_counter() + _PATIENCE_S
+def _lock(checkpoint: str | Path, path: Path) -> int | None:
+    """Descriptor of the locked file at ``path``; None where there are no locks."""
+    end = time.perf_counter() + _PATIENCE_S
     path.parent.mkdir(parents=True, exist_ok=True)
     told = False
     while True:
