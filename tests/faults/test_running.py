@@ -7,9 +7,13 @@ Cannot show what a real GPU, a full file system of a cluster or the kernel's kil
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -90,3 +94,128 @@ def test_clock_that_jumps(case, jobs, expected, tmp_path):
     assert seconds and all(
         ((0 < value) & (value < 600)) if isinstance(value, float) else value.between(0, 600).all() for value in seconds
     )
+
+
+# Two at once ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def twins():
+    """A second process that starts jobs."""
+    with killed.Jobs() as running:
+        yield running
+
+
+@pytest.mark.parametrize(("stage", "kind", "number"), [("train", "batch", 12), ("simulate", "forces", 110)])
+def test_two_jobs_on_one_checkpoint(stage, kind, number, jobs, twins, expected, tmp_path):
+    """The second is refused by name while the first stands still; the first is undisturbed, killed or not."""
+    own, undisturbed = expected[stage]
+    for end in (signal.SIGKILL, signal.SIGCONT):
+        first = jobs.start(stage, tmp_path, own, kind=kind, number=number, action="stop")
+        wait_until(lambda process=first: state_of(process) == "T")
+        before = {path: path.read_bytes() for path in (tmp_path / "checkpoints").rglob("*") if path.is_file()}
+        assert twins.run(stage, tmp_path, own) == 1
+        said = (tmp_path / "output.txt").read_text()
+        message = (
+            rf"checkpoints/1(\.pt)?: checkpoint: found process {first} on {re.escape(os.uname().nodename)} at work"
+        )
+        assert re.search(message, said.splitlines()[-1]), said
+        assert "Traceback" not in said
+        after = {path: path.read_bytes() for path in (tmp_path / "checkpoints").rglob("*") if path.is_file()}
+        assert after == before
+        os.kill(first, end)
+        assert jobs.wait() == (-end if end == signal.SIGKILL else 0)
+    check_end(stage, tmp_path, undisturbed)
+
+
+def state_of(process: int) -> str:
+    """Letter of the kernel for what a process does."""
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def wait_until(true, limit_s: float = 60.0) -> None:
+    """Wait for something, at most so long."""
+    end = time.monotonic() + limit_s
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+SNAKEFILE = """
+rule all:
+    input: "results/second.txt"
+
+rule first:
+    output: "results/first.txt"
+    shell: "echo begun >> begun.txt; for i in $(seq 600); do test -e go && break; sleep 0.1; done; echo 1 > {output}"
+
+rule second:
+    input: "results/first.txt"
+    output: "results/second.txt"
+    shell: "cat {input} {input} > {output}"
+"""
+
+
+class Workflow:
+    """Snakemake in a folder, with a rule that waits for a file, and the profile of this workflow."""
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        self.folder = folder
+        (folder / "workflow").mkdir()
+        (folder / "workflow" / "Snakefile").write_text(SNAKEFILE)
+        shutil.copytree(root / "workflow" / "profiles", folder / "workflow" / "profiles")
+        self.started: list[subprocess.Popen[str]] = []
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        """Start Snakemake in a session of its own."""
+        command = [sys.executable, "-m", "snakemake", "--cores", "1", *options]
+        process = subprocess.Popen(
+            command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            start_new_session=True,
+        )  # fmt: skip
+        self.started.append(process)
+        return process
+
+    def run(self, *options: str) -> tuple[int, str]:
+        """Exit status and output."""
+        process = self.start(*options)
+        said = process.communicate(timeout=120)[0]
+        return process.returncode, said
+
+    def begun(self) -> int:
+        """How often the first rule has begun."""
+        return killed.lines(self.folder / "begun.txt")
+
+
+@pytest.fixture
+def workflow(root, tmp_path):
+    """A toy workflow, of which nothing outlives the test."""
+    toy = Workflow(root, tmp_path)
+    yield toy
+    for process in toy.started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(30)
+
+
+def test_two_snakemakes_on_one_folder(workflow):
+    """The second is refused; the lock of a killed one too, until `--unlock`; then the same command completes."""
+    first = workflow.start()
+    wait_until(lambda: workflow.begun() == 1)
+    status, said = workflow.run()
+    assert status == 1 and "Directory cannot be locked" in said and "--unlock" in said, said
+    assert first.poll() is None and not (workflow.folder / "results" / "second.txt").exists()
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait(30)
+    status, said = workflow.run()
+    assert status == 1 and "Directory cannot be locked" in said and "--unlock" in said, said
+    assert workflow.run("--unlock")[0] == 0
+    # What the killed job may have left half: the profile has it made anew.
+    (workflow.folder / "results" / "first.txt").write_text("half")
+    (workflow.folder / "go").touch()
+    status, said = workflow.run("--workflow-profile", "none")
+    assert status == 1 and "--rerun-incomplete" in said, said
+    status, said = workflow.run()
+    assert status == 0, said
+    assert (workflow.folder / "results" / "second.txt").read_text() == "1\n1\n"
+    assert workflow.begun() == 2

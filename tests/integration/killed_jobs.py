@@ -401,15 +401,17 @@ def main() -> None:
     """The process itself, and each of its children."""
     import bead_cases  # noqa: F401
     import cgdistill.evaluation.network_potential
+    import cgdistill.exclusive
     import cgdistill.learning.prediction_job
     import cgdistill.learning.training_job
     import cgdistill.mapping
     import cgdistill.md.simulation
-    import cgdistill.runs  # noqa: F401
+    import cgdistill.runs
     import numba
     import torch
     from cgdistill.console import job
 
+    cgdistill.exclusive._PATIENCE_S = 0.5
     torch.set_num_threads(1)
     # Loads most of numba; starts no threads, which a child would lack.
     numba.njit(lambda x: x + 1)(1)

@@ -93,3 +93,70 @@ def test_choice(monkeypatch, tmp_path, jobs):
     assert jobs(["u0", "u1"])[1] == (0, 0)
     assert choose_device("auto") == choose_device("cuda") == torch.device("cuda", 1)
     assert current == [1, 1]
+
+
+@pytest.fixture
+def imitated(monkeypatch, tmp_path):
+    """Two GPUs; a function that says which of them are dead."""
+    faults = {}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda n: SimpleNamespace(uuid=f"u{n}", name="imitated"))
+    monkeypatch.setattr(torch.cuda, "set_device", lambda _number: None)
+    monkeypatch.setattr(devices, "claim", partial(claim, folder=tmp_path / "locks"))
+    monkeypatch.setattr(devices, "probe", lambda number: faults.get(number, ""))
+    monkeypatch.setattr(devices.log, "propagate", True)
+    return faults
+
+
+def test_a_dead_gpu_is_left_out(imitated, caplog):
+    imitated[0] = "CUDA error: unknown error"
+    assert choose_device("auto") == choose_device("cuda") == torch.device("cuda", 1)
+    imitated[1] = "CUDA error: uncorrectable ECC error encountered"
+    with pytest.raises(InputError, match=r"device: found GPU 1: .*uncorrectable ECC.*; GPU 0: .*unknown error"):
+        choose_device("cuda")
+    assert choose_device("auto") == torch.device("cpu")
+    assert "going on with the CPU" in caplog.text and "uncorrectable ECC" in caplog.text
+
+
+def test_probe_computes(monkeypatch):
+    """On the CPU, which stands for a GPU: a right result, a wrong one, an error of torch."""
+    monkeypatch.setattr(devices.torch, "device", lambda *_: "cpu")
+    assert devices.probe(0) == ""
+    ones = torch.ones
+    monkeypatch.setattr(torch, "ones", lambda *sizes, device: 1.5 * ones(*sizes))
+    assert devices.probe(0) == "2 * 8 is 24 there"
+
+    def fail(*_, device):
+        raise torch.AcceleratorError("CUDA error: no kernel image is available\nmore")
+
+    monkeypatch.setattr(torch, "ones", fail)
+    assert devices.probe(0) == "CUDA error: no kernel image is available"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [("CUDA_VISIBLE_DEVICES", "0", True), ("SLURM_JOB_GPUS", "1", True), ("CUDA_VISIBLE_DEVICES", "", False)],
+)
+def test_a_promised_gpu_that_is_not_there(monkeypatch, caplog, name, value, told):
+    for other in ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_GPUS", "SLURM_STEP_GPUS"):
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", None)
+    monkeypatch.setattr(devices.log, "propagate", True)
+    assert choose_device("auto") == torch.device("cpu")
+    assert (f"no GPU visible to this job ({name}={value}); going on with the CPU" in caplog.text) == told
+
+
+def test_initialisation_that_fails(monkeypatch, caplog):
+    def fail():
+        raise RuntimeError("CUDA driver initialization failed\nmore")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", fail)
+    monkeypatch.setattr(devices.log, "propagate", True)
+    assert choose_device("auto") == torch.device("cpu")
+    assert "CUDA driver initialization failed" in caplog.text
+    with pytest.raises(InputError, match="no GPU visible"):
+        choose_device("cuda")

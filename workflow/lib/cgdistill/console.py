@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -94,6 +94,11 @@ class _LogFile(logging.FileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Nothing."""
+
+    def close(self) -> None:
+        """Close; what could not be written is lost."""
+        with suppress(OSError):
+            super().close()
 
 
 def _log_file(path: str | Path) -> logging.Handler | None:
