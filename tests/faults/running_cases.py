@@ -55,6 +55,9 @@ _MEMORY = r"memory: found too little in \S+ \(.*{}.*\), expected more.*resources
 _FULL = r"{}: writing: found File too large, expected room and permission"
 _TORCH, _NUMPY, _NUMBA = "can't allocate memory", "Unable to allocate 8.00 PiB", "Allocation failed"
 
+_AHEAD = r"\.h5: dated \d+ s ahead of the clock: .*Checkpoints stay"
+_KEPT = "where Snakemake threw the products away, as older than their input: from the checkpoints; the same bytes"
+
 
 def _memory(title: str, stage: str, fault: dict[str, Any], said: str, rerun: str) -> Running:
     return Running(MEMORY, title, stage, fault, _MEMORY.format(said), rerun)
@@ -118,9 +121,50 @@ RUNNING: list[Running] = [
     _memory("torch, while a restart file is written", "simulate", _at("restart", 1, "memory of torch"), _TORCH, STEP),
     _full("while products are written", "simulate", {"kind": "move", "name": "final.data", "number": 2,
           "moment": "after"}, r"equilibration\.lammpstrj", "copies what has ended; the same bytes"),
-    *(
-        Running(CLOCK, f"an hour {where}, in the middle", stage, _at(kind, 20, f"clock {offset_s}"), "", "", 0)
-        for stage, kind in (("train", "batch"), ("simulate", "forces"))
-        for where, offset_s in (("forward", 3600), ("back", -3600))
-    ),
+    Running(CLOCK, "an hour forward, in the middle", "train", _at("batch", 20, "clock 3600"), "", "", 0),
+    Running(CLOCK, "an hour forward, in the middle", "simulate", _at("forces", 20, "clock 3600"), "", "", 0),
+    Running(CLOCK, "an hour back, in the middle", "train", _at("batch", 20, "clock -3600"), _AHEAD, _KEPT, 0),
+    Running(CLOCK, "an hour back, in the middle", "simulate", _at("forces", 20, "clock -3600"), _AHEAD, _KEPT, 0),
 ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A row of the table whose fault is made by a test of its own.
+
+    Attributes
+    ----------
+    group, title, message, rerun: as of `Running`.
+    where: what it happens to.
+    """
+
+    group: str
+    title: str
+    where: str
+    message: str
+    rerun: str
+
+
+TWINS = "Two at once"
+_TWIN = r"checkpoints/\S+: checkpoint: found process \d+ on \S+ at work on it, expected one job at a time"
+_LOCKED = r"Directory cannot be locked.*--unlock"
+ELSEWHERE: dict[str, Elsewhere] = {
+    "train": Elsewhere(TWINS, "two trainings on one checkpoint: the second is refused, the first undisturbed",
+                       STAGES["train"], _TWIN, EPOCH),
+    "simulate": Elsewhere(TWINS, "two simulations in one folder: the second is refused, the first undisturbed",
+                          STAGES["simulate"], _TWIN, STEP),
+    "snakemakes": Elsewhere(TWINS, "two Snakemakes on one folder: the second is refused, the first undisturbed",
+                            "Snakemake", _LOCKED, "works when the first has ended"),
+    "stale": Elsewhere(TWINS, "Snakemake killed (SIGKILL): its lock stays", "Snakemake", _LOCKED,
+                       "`snakemake --unlock`, then the same command completes"),
+    "incomplete": Elsewhere(TWINS, "the same under a profile of one's own, without `rerun-incomplete`", "Snakemake",
+                            r"--rerun-incomplete", "with `--rerun-incomplete`; the profiles here set it"),
+    "auto": Elsewhere(GPU, "dead at the start, `device: auto`", "start of a job",
+                      r"device: auto: GPU 0: CUDA error: unknown error; going on with the CPU", "none is needed"),
+    "cuda": Elsewhere(GPU, "dead at the start, `device: cuda`", "start of a job",
+                      r"config: device: found GPU 0: CUDA error: unknown error, expected a GPU, or device: cpu",
+                      "when the GPU is back, or with another device"),
+    "promised": Elsewhere(GPU, "promised (`CUDA_VISIBLE_DEVICES`, Slurm) but not there, `device: auto`",
+                          "start of a job", r"no GPU visible to this job \(CUDA_VISIBLE_DEVICES=0\); going on with",
+                          "none is needed"),
+}  # fmt: skip

@@ -11,9 +11,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from cases import FAULTS, ROOT
+from running_cases import CLOCK, CRASH, DISK, ELSEWHERE, GPU, MEMORY, RUNNING, STAGES, TWINS
 
 DOCUMENT = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
+RUNNING_BEGIN, RUNNING_END = "<!-- running: begin -->", "<!-- running: end -->"
 _OUTCOMES = {"refused": "refused", "told": "goes on, with a warning", "works": "works"}
 
 
@@ -41,17 +43,45 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def running_table() -> str:
+    """The faults while a job runs, by group, as Markdown, with counts."""
+    rows = [(case.group, case.title, STAGES[case.stage], case.message, case.rerun) for case in RUNNING]
+    rows += [(row.group, row.title, row.where, row.message, row.rerun) for row in ELSEWHERE.values()]
+    said = sum(bool(row[3]) for row in rows)
+    lines = [
+        f"{len(rows)} faults; of {said} the log says what happened. What stands for a file, a place or a number is …"
+    ]
+    for group in (MEMORY, DISK, TWINS, GPU, CRASH, CLOCK):
+        own = [row for row in rows if row[0] == group]
+        lines += [
+            "",
+            f"**{group}** ({len(own)})",
+            "",
+            "| fault | stage | what the log says | a rerun |",
+            "|---|---|---|---|",
+        ]
+        for _, title, stage, message, rerun in own:
+            words = f"`{_plain(message)}`" if message else "nothing" if rerun else "nothing; it does no harm"
+            lines.append(f"| {title} | {stage} | {words} | {rerun or 'none is needed; the same bytes'} |")
+    return "\n".join(lines) + "\n"
+
+
 def write() -> None:
-    """Put the table between its marks in the document."""
+    """Put the tables between their marks in the document."""
     text = DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.is_file() else "# Reliability\n"
-    if BEGIN not in text:
-        text = text.rstrip("\n") + f"\n\n## Faults of input\n\n{BEGIN}\n{END}\n"
-    before, rest = text.split(BEGIN)
-    DOCUMENT.write_text(f"{before}{BEGIN}\n{table()}{END}{rest.split(END)[1]}", encoding="utf-8")
+    for begin, end, title, made in (
+        (BEGIN, END, "Faults of input", table()),
+        (RUNNING_BEGIN, RUNNING_END, "Faults while running", running_table()),
+    ):
+        if begin not in text:
+            text = text.rstrip("\n") + f"\n\n## {title}\n\n{begin}\n{end}\n"
+        before, rest = text.split(begin)
+        text = f"{before}{begin}\n{made}{end}{rest.split(end)[1]}"
+    DOCUMENT.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
     if "--write" in sys.argv:
         write()
     else:
-        print(table())
+        print(table(), running_table(), sep="\n")

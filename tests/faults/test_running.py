@@ -14,11 +14,17 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
+from cgdistill import devices
+from cgdistill.errors import InputError
 from cgdistill.tables import read_table
-from running_cases import CLOCK, RUNNING, STAGES, Running
+from running_cases import CLOCK, ELSEWHERE, RUNNING, STAGES, Running
+from table import DOCUMENT, RUNNING_BEGIN, RUNNING_END, running_table
 
 sys.path.append(str(Path(__file__).parents[1] / "integration"))
 import test_killed as killed
@@ -85,15 +91,51 @@ def test_faults_of_a_job(stage, jobs, expected, tmp_path):
 
 @pytest.mark.parametrize("case", [case for case in RUNNING if case.group == CLOCK], ids=lambda case: case.title)
 def test_clock_that_jumps(case, jobs, expected, tmp_path):
-    """The same products, and times that were measured as if nobody had touched the clock."""
+    """The same products, and times that were measured as if nobody had touched the clock.
+
+    Set back, it makes them older than their input: Snakemake throws them away, and a rerun has not to compute again.
+    """
     own, undisturbed = expected[case.stage]
-    assert jobs.run(case.stage, tmp_path, own, **case.fault) == case.status
+    killed.start(jobs, case.stage, tmp_path, own, **case.fault)
+    assert jobs.wait() == case.status
+    assert re.search(case.message, (tmp_path / "output.txt").read_text())
+    if case.rerun:
+        killed.assert_whole(tmp_path, undisturbed)
+        shutil.rmtree(tmp_path / "out")
+        killed.start(jobs, case.stage, tmp_path, own)
+        assert jobs.wait() == 0
+        assert killed.progress(tmp_path)[1] == {}
     check_end(case.stage, tmp_path, undisturbed)
     seconds = [read_table(path).seconds for path in (tmp_path / "out").rglob("history.csv")]
     seconds += [json.loads(path.read_text())["wall_s"] for path in (tmp_path / "out").rglob("run.json")]
     assert seconds and all(
         ((0 < value) & (value < 600)) if isinstance(value, float) else value.between(0, 600).all() for value in seconds
     )
+
+
+def test_gpu_that_is_dead_at_the_start(monkeypatch, tmp_path, caplog):
+    """`auto` goes on with the CPU and says why, `cuda` does not; nor is a GPU forgotten that should be there."""
+    monkeypatch.setattr(devices.log, "propagate", True)
+    monkeypatch.setattr(devices, "_held", {})
+    monkeypatch.setattr(devices, "claim", partial(devices.claim, folder=tmp_path / "locks"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(uuid="u", name="imitated"))
+    monkeypatch.setattr(devices, "probe", lambda _: "CUDA error: unknown error")
+    assert devices.choose_device("auto").type == "cpu"
+    assert re.search(ELSEWHERE["auto"].message, caplog.text)
+    with pytest.raises(InputError, match=ELSEWHERE["cuda"].message):
+        devices.choose_device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert devices.choose_device("auto").type == "cpu"
+    assert re.search(ELSEWHERE["promised"].message, caplog.text)
+
+
+def test_the_documented_table_is_that_of_these_cases():
+    """`python -m tests.faults.table --write` writes it."""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    assert text.split(RUNNING_BEGIN)[1].split(RUNNING_END)[0].strip() == running_table().strip()
 
 
 # Two at once ---------------------------------------------------------------------------------------------------------
@@ -203,18 +245,18 @@ def test_two_snakemakes_on_one_folder(workflow):
     first = workflow.start()
     wait_until(lambda: workflow.begun() == 1)
     status, said = workflow.run()
-    assert status == 1 and "Directory cannot be locked" in said and "--unlock" in said, said
+    assert status == 1 and re.search(ELSEWHERE["snakemakes"].message, said, re.DOTALL), said
     assert first.poll() is None and not (workflow.folder / "results" / "second.txt").exists()
     os.killpg(first.pid, signal.SIGKILL)
     first.wait(30)
     status, said = workflow.run()
-    assert status == 1 and "Directory cannot be locked" in said and "--unlock" in said, said
+    assert status == 1 and re.search(ELSEWHERE["stale"].message, said, re.DOTALL), said
     assert workflow.run("--unlock")[0] == 0
     # What the killed job may have left half: the profile has it made anew.
     (workflow.folder / "results" / "first.txt").write_text("half")
     (workflow.folder / "go").touch()
     status, said = workflow.run("--workflow-profile", "none")
-    assert status == 1 and "--rerun-incomplete" in said, said
+    assert status == 1 and re.search(ELSEWHERE["incomplete"].message, said), said
     status, said = workflow.run()
     assert status == 0, said
     assert (workflow.folder / "results" / "second.txt").read_text() == "1\n1\n"

@@ -317,7 +317,7 @@ def simulate(folder: Path, inputs: Path) -> None:
             out_dir=folder / "out" / f"T/seed-{k}/replica-1",
             checkpoint_dir=folder / "checkpoints" / str(k),
             identity={"variant": "T", "member": f"seed-{k}", "replica": 1, "start_frame": k},
-            provenance={"program": "cgdistill"},
+            provenance={"program": "cgdistill", "files": {"beads": str(inputs / "starts.h5")}},
         )
         for k in (1, 2)
     ]

@@ -1,7 +1,7 @@
 """One job at a time on a checkpoint: a second one is refused instead of spoiling what the first writes.
 
-A lock of the system (flock) on a file beside the checkpoint, or in its folder. It ends with the process, however that ends, so that a
-killed job is not in the way of the next one. The file names who holds it, for the message.
+A lock of the system (flock) on a file beside the checkpoint, or in its folder. It ends with the process, however that
+ends, so that a killed job is not in the way of the next one. The file names who holds it, for the message.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
+from .console import log
 from .errors import InputError
 from .faults import disk_fault
 
@@ -67,6 +68,26 @@ def stamp(
         **({"files": {role: str(path) for role, path in named.items()}} if isinstance(inputs, Mapping) else {}),
         **facts,
     }
+
+
+def ahead_of_clock(provenances: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a file that products were made from is dated in the future; the log says so.
+
+    So it is when the clock has been set back meanwhile. Snakemake takes the products for older than their input then,
+    and throws them away: checkpoints have to stay.
+    """
+    files = {str(path) for provenance in provenances for path in provenance.get("files", {}).values()}
+    found = False
+    for path in sorted(files):
+        try:
+            ahead_s = os.stat(path).st_mtime - time.time()
+        except OSError:
+            continue
+        if ahead_s > 0:
+            found = True
+            hint = "Snakemake throws away what is made from it before then; wait, or touch it. Checkpoints stay"
+            log.warning("%s: dated %.0f s ahead of the clock: %s", path, ahead_s, hint)
+    return found
 
 
 @contextmanager
