@@ -11,6 +11,7 @@ import sys
 import time
 
 import pytest
+import tqdm
 from cgdistill.console import Progress, job, log
 
 JOB = """
@@ -91,14 +92,16 @@ def test_a_log_that_cannot_be_written(capfd):
 @pytest.mark.parametrize("offset_s", [3600.0, -3600.0])
 def test_progress_when_the_clock_jumps(monkeypatch, caplog, offset_s):
     """Seconds left in the log, and the rate of the bar, as if the clock had gone on."""
+    jump_s, now = [0.0], time.time
+    for module in (time, tqdm.std):
+        monkeypatch.setattr(module, "time", lambda: now() + jump_s[0])
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(log, "propagate", True)
     caplog.set_level(logging.INFO, "cgdistill")
     bar = Progress(100, "steps")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: False, raising=False)
     line = Progress(100, "steps", interval_s=0.0)
-    now = time.time
-    monkeypatch.setattr(time, "time", lambda: now() + offset_s)
+    jump_s[0] = offset_s
     time.sleep(0.2)
     bar.update(50)
     line.update(50)

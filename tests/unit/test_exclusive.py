@@ -94,6 +94,23 @@ def test_waits_for_one_that_ends(tmp_path, other, monkeypatch):
             pytest.fail("two at once")
 
 
+def test_file_removed_between_opening_and_locking(tmp_path, monkeypatch):
+    """As the one who ends does: a lock on a file without a name would be seen by nobody."""
+    flock, calls = fcntl.flock, []
+
+    def late(descriptor, operation):
+        if not calls:
+            lock_path(tmp_path / "a").unlink()
+        calls.append(operation)
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with exclusive([tmp_path / "a"]):
+        assert lock_path(tmp_path / "a").exists()
+        with pytest.raises(InputError), exclusive([tmp_path / "a"]):
+            pytest.fail("two at once")
+
+
 def test_file_system_without_locks(tmp_path, monkeypatch, caplog):
     def refuse(*_):
         raise OSError(errno.ENOLCK, "No locks available")
