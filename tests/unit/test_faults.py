@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import h5py
 import numba
@@ -17,6 +18,7 @@ import numpy as np
 import pyarrow
 import pytest
 import torch
+from cgdistill.aa.trr import FrameWriter
 from cgdistill.faults import disk_fault, one_line
 from cgdistill.hdf5_output import Hdf5Output
 from cgdistill.md.lammps_engine import restart_is_whole
@@ -121,6 +123,18 @@ def test_full_disk_whatever_the_writer_says(tmp_path, name):
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(RuntimeError, match="mine"), whole_file(path):
         raise RuntimeError("mine")
+
+
+def test_full_disk_while_frames_are_written(tmp_path):
+    """MDAnalysis says only that writing a number failed."""
+    frame = np.zeros((100, 3))
+    with full_disk(20000):
+        writer = FrameWriter(tmp_path / "a.trr", SimpleNamespace(frame_steps=1, frame_every_ps=1.0))
+        with pytest.raises(OSError) as caught:
+            for number in range(100):
+                writer.write(number, frame, frame, np.ones(3))
+    assert 5 < number < 20
+    assert one_line(caught.value).startswith(f"{tmp_path / 'a.trr'}: writing: found File too large")
 
 
 def test_probe_leaves_the_file_as_it_was(tmp_path):
