@@ -56,6 +56,14 @@ def test_memory(action):
     assert said.startswith("memory: found too little (") and "resources.<kind>.mem_mb" in said and "\n" not in said
 
 
+@pytest.mark.parametrize(
+    "said", ["could not allocate memory for growing neighbor list", "Resource temporarily unavailable"]
+)
+def test_memory_of_the_neighbour_list(said):
+    """What vesin raised under a limit on the address space."""
+    assert one_line(RuntimeError(said)).startswith(f"memory: found too little ({said})")
+
+
 def test_memory_of_a_gpu_and_of_fork():
     assert one_line(torch.OutOfMemoryError("CUDA out of memory. Tried ...")).startswith("GPU memory: found too little")
     assert one_line(OSError(errno.ENOMEM, "Cannot allocate memory")).startswith("memory: found too little")

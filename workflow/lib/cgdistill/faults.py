@@ -17,8 +17,9 @@ _PROBE_BYTES = 1 << 20
 _LONGEST = 200
 # Libraries raise errors of many kinds; what they have in common is what they say.
 _NO_MEMORY = re.compile(
-    r"can't allocate memory|cannot allocate memory|unable to allocate|failed to (re)?allocate|bad_alloc"
-    r"|out of memory|memory allocation failed|CUDA_ERROR_OUT_OF_MEMORY|CUBLAS_STATUS_ALLOC_FAILED",
+    r"(can't|cannot|could not|unable to|failed to) (re)?allocate|bad_alloc|out of memory|memory allocation failed"
+    # A thread that cannot start lacks room for its stack.
+    r"|can't start new thread|resource temporarily unavailable|CUDA_ERROR_OUT_OF_MEMORY|CUBLAS_STATUS_ALLOC_FAILED",
     re.IGNORECASE,
 )
 _OF_GPU = re.compile(
@@ -59,7 +60,7 @@ def one_line(error: BaseException) -> str | None:
     of_gpu = kind in _KINDS_OF_GPU or bool(_OF_GPU.search(said))
     no_memory = isinstance(error, MemoryError) or kind == "OutOfMemoryError"
     no_memory |= isinstance(error, OSError) and error.errno == errno.ENOMEM
-    if no_memory or (isinstance(error, Exception) and _NO_MEMORY.search(said)):
+    if no_memory or (not isinstance(error, BlockingIOError) and _NO_MEMORY.search(said)):
         where, expected = f" in {place}" if (place := _place(error)) else "", "more, or less at once"
         if of_gpu:
             hint = "fewer jobs on a GPU (--resources gpu=N), lower training.batch_size, evaluation_batch_size"
