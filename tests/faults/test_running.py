@@ -113,6 +113,18 @@ def test_clock_that_jumps(case, jobs, expected, tmp_path):
     )
 
 
+def test_damaged_restart_file(jobs, expected, tmp_path):
+    """Cut on disk, or half lost in a power cut: that run begins anew, with a warning, beside one that goes on."""
+    own, undisturbed = expected["simulate"]
+    assert jobs.run("simulate", tmp_path, own, kind="forces", number=110) == -signal.SIGKILL
+    (restart,) = (tmp_path / "checkpoints/1").glob("restart-*.lammps")
+    os.truncate(restart, restart.stat().st_size - 1)
+    assert jobs.run("simulate", tmp_path, own) == 0
+    said = (tmp_path / "output.txt").read_text()
+    assert said.count("is damaged, starting anew") == said.count("going on from step") == 1
+    check_end("simulate", tmp_path, undisturbed)
+
+
 def test_gpu_that_is_dead_at_the_start(monkeypatch, tmp_path, caplog):
     """`auto` goes on with the CPU and says why, `cuda` does not; nor is a GPU forgotten that should be there."""
     monkeypatch.setattr(devices.log, "propagate", True)

@@ -3,12 +3,16 @@
 import multiprocessing
 import os
 import time
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from cgdistill import devices
+from cgdistill.aa.stage import StageInput
 from cgdistill.devices import choose_device, claim
 from cgdistill.errors import InputError
 
@@ -160,3 +164,32 @@ def test_initialisation_that_fails(monkeypatch, caplog):
     assert "CUDA driver initialization failed" in caplog.text
     with pytest.raises(InputError, match="no GPU visible"):
         choose_device("cuda")
+
+
+def test_openmm_without_its_gpu(monkeypatch, caplog):
+    """`auto` goes on with the CPU and the same integrator, `cuda` does not."""
+    mm = pytest.importorskip("openmm", reason="OpenMM is not installed (pip install openmm)")
+    from cgdistill.aa import openmm as engine
+
+    system, cpu, context = mm.System(), mm.Platform.getPlatformByName("CPU"), mm.Context
+    system.addParticle(1.0)
+    cuda = SimpleNamespace(getName=lambda: "CUDA")
+
+    def make(system, integrator, platform, properties):
+        if platform is cuda:
+            raise mm.OpenMMException("Error initializing CUDA: CUDA_ERROR_UNKNOWN (999)")
+        return context(system, integrator, platform, properties)
+
+    monkeypatch.setattr(engine.mm, "Context", make)
+    monkeypatch.setattr(engine, "create_system", lambda *_: system)
+    monkeypatch.setattr(engine, "_platform", lambda job: (cpu if job.device == "cpu" else cuda, {}))
+    monkeypatch.setattr(devices.log, "propagate", True)
+    start = SimpleNamespace(positions_A=np.zeros((1, 3)), velocities_A_fs=None)
+    job = StageInput(Path("a"), Path("b"), SimpleNamespace(constraints="none"), Path("c"), 1, device="auto")
+    integrator = mm.VerletIntegrator(0.001)
+    made, _ = engine._context(job, start, integrator)
+    assert made.getPlatform().getName() == "CPU"
+    assert "going on with the CPU" in caplog.text and "CUDA_ERROR_UNKNOWN" in caplog.text
+    integrator.step(1)
+    with pytest.raises(mm.OpenMMException):
+        engine._context(replace(job, device="cuda"), start, mm.VerletIntegrator(0.001))

@@ -78,6 +78,7 @@ def test_memory_of_a_gpu_and_of_fork():
         RuntimeError("CUDA driver initialization failed, you might not have a CUDA gpu."),
         RuntimeError("Triton Error [CUDA]: an illegal memory access was encountered"),
         RuntimeError("GPU has fallen off the bus"),
+        type("OpenMMException", (Exception,), {})("Error downloading array: CUDA_ERROR_UNKNOWN (999)"),
     ],
 )
 def test_gpu(error):
@@ -92,6 +93,8 @@ def test_gpu(error):
         RuntimeError("mat1 and mat2 shapes cannot be multiplied"),
         FileNotFoundError(errno.ENOENT, "No such file or directory", "a"),
         KeyError("device: cuda"),
+        RuntimeError("Expected all tensors to be on the same device, but found two, cuda:0 and cpu"),
+        FileNotFoundError(errno.ENOENT, "No such file or directory", "/usr/lib/CUDA error/a"),
         FloatingPointError("model: loss is nan in epoch 3"),
     ],
 )
