@@ -12,11 +12,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from cases import FAULTS, ROOT
 from run_cases import FAULTS as RUNS
+from running_cases import CLOCK, CRASH, DISK, ELSEWHERE, GPU, MEMORY, RUNNING, STAGES, TWINS
+from training_faults import TRAINING_FAULTS
 
 DOCUMENT = ROOT / "docs" / "reliability.md"
-BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
-#: Marks around the table of simulations.
-SIMULATIONS = "<!-- simulations: begin -->", "<!-- simulations: end -->"
 _OUTCOMES = {"refused": "refused", "told": "goes on, with a warning", "works": "works"}
 
 
@@ -59,19 +58,70 @@ def simulations_table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def document_part(begin: str, end: str) -> str:
-    """What stands between two marks in the document."""
+def training_table() -> str:
+    """What is said of trainings that fail, as Markdown."""
+    lines = [
+        f"{len(TRAINING_FAULTS)} faults, each with one model of a job; the others are trained as if it were not there.",
+        "",
+        "| fault | kind | what is said | a retry |",
+        "|---|---|---|---|",
+    ]
+    for fault in TRAINING_FAULTS:
+        again = "fails again" if fault.again else "equals a training with the lower rate"
+        said = re.sub(r"\[\\d[^]]*\]\+?|(-\?)?(\\d\+?)|…", "…", fault.message).replace("(… …", "(…")
+        lines.append(f"| {fault.title} | {fault.kind} | `{_plain(said)}` | {again} |")
+    return "\n".join(lines) + "\n"
+
+
+def running_table() -> str:
+    """The faults while a job runs, by group, as Markdown, with counts."""
+    rows = [(case.group, case.title, STAGES[case.stage], case.message, case.rerun) for case in RUNNING]
+    rows += [(row.group, row.title, row.where, row.message, row.rerun) for row in ELSEWHERE.values()]
+    said = sum(bool(row[3]) for row in rows)
+    lines = [
+        f"{len(rows)} faults; of {said} the log says what happened. What stands for a file, a place or a number is …"
+    ]
+    for group in (MEMORY, DISK, TWINS, GPU, CRASH, CLOCK):
+        own = [row for row in rows if row[0] == group]
+        lines += [
+            "",
+            f"**{group}** ({len(own)})",
+            "",
+            "| fault | stage | what the log says | a rerun |",
+            "|---|---|---|---|",
+        ]
+        for _, title, stage, message, rerun in own:
+            words = f"`{_plain(message)}`" if message else "nothing" if rerun else "nothing; it does no harm"
+            lines.append(f"| {title} | {stage} | {words} | {rerun or 'none is needed; the same bytes'} |")
+    return "\n".join(lines) + "\n"
+
+
+#: What makes each table of the document, by the name in the marks around it.
+TABLES = {
+    "faults": table,
+    "running": running_table,
+    "training": training_table,
+    "simulations": simulations_table,
+}
+
+
+def document_part(name: str) -> str:
+    """What stands between the marks of a table in the document."""
+    begin, end = _marks(name)
     return DOCUMENT.read_text(encoding="utf-8").split(begin)[1].split(end)[0].lstrip("\n")
+
+
+def _marks(name: str) -> tuple[str, str]:
+    return f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
 
 
 def write() -> None:
     """Put the tables between their marks in the document."""
-    text = DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.is_file() else "# Reliability\n"
-    if BEGIN not in text:
-        text = text.rstrip("\n") + f"\n\n## Faults of input\n\n{BEGIN}\n{END}\n"
-    for marks, lines in (((BEGIN, END), table()), (SIMULATIONS, simulations_table())):
-        before, rest = text.split(marks[0])
-        text = f"{before}{marks[0]}\n{lines}{marks[1]}{rest.split(marks[1])[1]}"
+    text = DOCUMENT.read_text(encoding="utf-8")
+    for name, make in TABLES.items():
+        begin, end = _marks(name)
+        before, rest = text.split(begin)
+        text = f"{before}{begin}\n{make()}{end}{rest.split(end)[1]}"
     DOCUMENT.write_text(text, encoding="utf-8")
 
 
@@ -79,4 +129,4 @@ if __name__ == "__main__":
     if "--write" in sys.argv:
         write()
     else:
-        print(table(), simulations_table(), sep="\n")
+        print(*(make() for make in TABLES.values()), sep="\n")

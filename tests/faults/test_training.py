@@ -45,6 +45,7 @@ from cgdistill.structure.spec import StructureSpec
 from cgdistill.structure.tae import tae_table
 from cgdistill.tables import read_table, write_table
 from cgdistill.verdict import exclusions, stability
+from table import document_part, training_table
 from training_faults import NUMBERS, SPEC, TRAIN, TRAINING_FAULTS, VALID, training
 
 RETRY = FailurePolicy(retries=2, retry_factor=0.1)
@@ -89,6 +90,11 @@ def test_a_failure_is_found_and_named(frames, fault, lockstep, caplog):
     assert [row["valid_loss"] for row in good.history] == (pytest.approx(expected, rel=1e-5) if lockstep else expected)
     # What is left is of an epoch before, and finite.
     assert all(torch.isfinite(value).all() for value in bad.model.weights().values())
+
+
+def test_the_document_has_these_faults():
+    """Written by ``python -m tests.faults.table --write``."""
+    assert document_part("training") == training_table()
 
 
 def test_the_batch_named_is_the_one_that_holds_the_frame(frames):

@@ -6,13 +6,17 @@ and ends as Python does; it answers with the child's process number, then with i
 
 from __future__ import annotations
 
+import ctypes
 import io
 import json
 import os
+import resource
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from fnmatch import fnmatch
 from pathlib import Path
 from types import SimpleNamespace
@@ -37,6 +41,10 @@ SIMULATION = {
 STEPS = 600
 #: How far a bead may go in a run that blows up.
 REACH_A = 2.8
+
+
+#: Left on a disk that is full, bytes.
+ROOM_BYTES = 3000
 STRUCTURE = {
     "rdf": {"r_max_A": 5.0, "bin_width_A": 0.1},
     "adf": {"triplets": [["Cho", "Cl", "Cho"]], "r_max_A": [5.0], "bin_width_deg": 5.0},
@@ -102,16 +110,73 @@ def note(folder: Path, *words: object) -> None:
     os.close(descriptor)
 
 
-def prepare(kind: str | None = None, number: int = 1, moment: str = "half", name: str = "*") -> None:
-    """Have this process killed at the ``number``-th event of a kind.
+def happen(action: str, path: Path | None = None) -> None:
+    """Have a fault here and now: the process is killed, crashes, is stopped, or something is raised."""
+    # No image of the memory beside the tests.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if action == "kill":
+        die()
+    elif action == "stop":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    elif action == "segmentation fault":
+        ctypes.string_at(1)
+    elif action == "abort":
+        os.abort()
+    elif action == "MPI_Abort":
+        # The number that MPICH gives to MPI_COMM_WORLD.
+        ctypes.CDLL(None).MPI_Abort(0x44000000, 7)
+    elif action.startswith("full"):
+        # Like a full disk to all that write more: what was there, and some bytes.
+        size = path.stat().st_size if path is not None and path.exists() else 0
+        room = int(action[5:] or ROOM_BYTES)
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + room, resource.RLIM_INFINITY))
+    elif action == "memory of torch":
+        import torch
+
+        torch.empty(1 << 55)
+    elif action == "memory of numpy":
+        import numpy as np
+
+        np.empty(1 << 50)
+    elif action == "memory of numba":
+        import numba
+        import numpy as np
+
+        numba.njit(lambda n: np.empty(n).sum())(1 << 50)
+    elif action == "memory of a GPU":
+        import torch
+
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has ...")
+    elif action.startswith("GPU: "):
+        import torch
+
+        raise torch.AcceleratorError(f"CUDA error: {action[5:]}\nCUDA kernel errors might be asynchronously reported")
+    elif action.startswith("clock "):
+        # From here on the time of day is another one.
+        now, offset_s = time.time, float(action[6:])
+        time.time = lambda: now() + offset_s
+    else:
+        raise ValueError(action)
+
+
+def prepare(
+    kind: str | None = None, number: int = 1, moment: str = "half", name: str = "*", action: str = "kill"
+) -> None:
+    """Have this process killed, or something else `happen`, at the ``number``-th event of a kind.
 
     Kinds: ``move`` of a file to a final ``name`` (pattern): ``before``, ``after``, or ``half``, when half of it has
     been written under the temporary name; ``torch.save``, ``frame`` (of a LAMMPS dump), ``rows`` (of the thermo
-    table) in the middle of writing; ``beads``, behind a chunk appended to a bead file.
+    table), ``restart`` (of LAMMPS) in the middle of writing; ``beads``, behind a chunk appended to a bead file;
+    ``batch`` predicted by networks, ``forces`` evaluated in a simulation, ``configuration`` analysed, before that;
+    ``run``: where LAMMPS shall advance one of the systems, it gets a command that it does not know.
     """
     from cgdistill.beads import BeadWriter
+    from cgdistill.evaluation.network_potential import JointNetworkPotential
+    from cgdistill.learning import training
     from cgdistill.md import checkpoint
     from cgdistill.md.lammps_engine import Engine
+    from cgdistill.structure.pairs import Frame
 
     left = number
 
@@ -120,6 +185,14 @@ def prepare(kind: str | None = None, number: int = 1, moment: str = "half", name
         left -= 1
         return left == 0
 
+    def at_start(original):
+        def call(*arguments, **options):
+            if due():
+                happen(action)
+            return original(*arguments, **options)
+
+        return call
+
     def replace(source, target, original=os.replace):
         if not fnmatch(Path(target).name, name) or not due():
             return original(source, target)
@@ -127,36 +200,49 @@ def prepare(kind: str | None = None, number: int = 1, moment: str = "half", name
             os.truncate(source, os.stat(source).st_size // 2)
         elif moment == "after":
             original(source, target)
-        return die()
+        return happen(action)
 
     def save(state, path, original):
-        buffer = io.BytesIO()
-        original(state, buffer)
-        written = buffer.getvalue()
-        if not due():
-            return Path(path).write_bytes(written)
-        Path(path).write_bytes(written[: len(written) // 2])
-        return die()
+        if due() and action.startswith("full"):
+            happen(action)
+        elif left == 0:
+            buffer = io.BytesIO()
+            original(state, buffer)
+            Path(path).write_bytes(buffer.getvalue()[: len(buffer.getvalue()) // 2])
+            return happen(action)
+        return original(state, path)
 
-    def write_frame(engine, path, original=Engine.write_frame):
+    def write(engine, path, original):
         before = path.stat().st_size if path.exists() else 0
+        if due() and action.startswith("full"):
+            happen(action, path)
         original(engine, path)
-        if due():
+        if left == 0 and not action.startswith("full"):
             os.truncate(path, (before + path.stat().st_size) // 2)
-            die()
+            happen(action)
 
     def save_rows(folder, state, original=checkpoint.CheckpointFolder._save):
         if due():
+            if action.startswith("full"):
+                happen(action, folder.folder / "thermo.jsonl")
+                return original(folder, state)
             with open(folder.folder / "thermo.jsonl", "a", encoding="utf-8") as stream:
                 stream.write(json.dumps(folder.rows.last)[:30])
                 stream.flush()
-                die()
-        original(folder, state)
+                happen(action)
+        return original(folder, state)
 
     def append(writer, frames, original=BeadWriter.append):
+        if due() and action.startswith("full"):
+            happen(action, None)
         original(writer, frames)
+        if left == 0 and not action.startswith("full"):
+            happen(action)
+
+    def run(engine, n_steps, original=Engine.run):
         if due():
-            die()
+            engine.lmp.command("nonsense")
+        original(engine, n_steps)
 
     if kind == "move":
         os.replace = replace
@@ -165,12 +251,21 @@ def prepare(kind: str | None = None, number: int = 1, moment: str = "half", name
 
         original = torch.save
         torch.save = lambda state, path: save(state, path, original)
-    elif kind == "frame":
-        Engine.write_frame = write_frame
+    elif kind in ("frame", "restart"):
+        method = getattr(Engine, f"write_{kind}")
+        setattr(Engine, f"write_{kind}", lambda engine, path: write(engine, path, method))
     elif kind == "rows":
         checkpoint.CheckpointFolder._save = save_rows
     elif kind == "beads":
         BeadWriter.append = append
+    elif kind == "batch":
+        training.predict_batches = at_start(training.predict_batches)
+    elif kind == "forces":
+        JointNetworkPotential.evaluate_all = at_start(JointNetworkPotential.evaluate_all)
+    elif kind == "configuration":
+        Frame.of = at_start(Frame.of)
+    elif kind == "run":
+        Engine.run = run
 
 
 def train(folder: Path, inputs: Path) -> None:
@@ -227,7 +322,7 @@ def simulate(folder: Path, inputs: Path, reach_A: float | None = None) -> None:
             out_dir=folder / "out" / f"T/seed-{k}/replica-1",
             checkpoint_dir=folder / "checkpoints" / str(k),
             identity={"variant": "T", "member": f"seed-{k}", "replica": 1, "start_frame": k},
-            provenance={"program": "cgdistill"},
+            provenance={"program": "cgdistill", "files": {"beads": str(inputs / "starts.h5")}},
         )
         for k in (1, 2)
     ]
@@ -289,10 +384,35 @@ def structure(folder: Path, inputs: Path) -> None:
         runpy.run_path(str(ROOT / f"workflow/scripts/{script}.py"), {"snakemake": snakemake})
 
 
+def predict(folder: Path, inputs: Path) -> None:
+    """Predictions of the teachers in ``inputs/teachers``, copied into the folder as Snakemake would find them."""
+    from cgdistill.learning.prediction_job import predict_teachers
+
+    # Provenance holds the paths: they are to be the same in every folder.
+    os.chdir(folder)
+    for teacher in sorted((inputs / "teachers").iterdir()):
+        (Path("out/teachers") / teacher.name).mkdir(parents=True, exist_ok=True)
+        for name in ("weights.safetensors", "network.json"):
+            shutil.copy(teacher / name, Path("out/teachers") / teacher.name)
+    note(folder, "predicting")
+    folders = sorted(Path("out/teachers").iterdir())
+    predict_teachers(folders, inputs / "beads.h5", inputs / "split.json", 4, 5, "cpu")
+
+
 class Files(dict):
     """Stands for Snakemake's named inputs."""
 
     __getattr__ = dict.__getitem__
+
+
+JOBS = {
+    "train": train,
+    "simulate": simulate,
+    "blow_up": blow_up,
+    "map": map_atoms,
+    "predict": predict,
+    "structure": structure,
+}
 
 
 def serve() -> dict | None:
@@ -311,14 +431,17 @@ def main() -> None:
     """The process itself, and each of its children."""
     import bead_cases  # noqa: F401
     import cgdistill.evaluation.network_potential
+    import cgdistill.exclusive
+    import cgdistill.learning.prediction_job
     import cgdistill.learning.training_job
     import cgdistill.mapping
     import cgdistill.md.simulation
-    import cgdistill.runs  # noqa: F401
+    import cgdistill.runs
     import numba
     import torch
     from cgdistill.console import job
 
+    cgdistill.exclusive._PATIENCE_S = 0.5
     torch.set_num_threads(1)
     # Loads most of numba; starts no threads, which a child would lack.
     numba.njit(lambda x: x + 1)(1)
@@ -331,9 +454,7 @@ def main() -> None:
         os.dup2(output, stream)
     prepare(**request["fault"])
     with job(None, 1):
-        {"train": train, "simulate": simulate, "blow_up": blow_up, "map": map_atoms, "structure": structure}[
-            request["job"]
-        ](folder, Path(request["inputs"]))
+        JOBS[request["job"]](folder, Path(request["inputs"]))
 
 
 if __name__ == "__main__":

@@ -127,13 +127,11 @@ def test_all_is_on_disk_before_the_state_names_it(folder, monkeypatch):
     assert moves == ["state.json"]
 
 
-@pytest.mark.parametrize("fault", ["key", "restart", "cut restart", "looks", "rows", "state", "cut state"])
+@pytest.mark.parametrize("fault", ["key", "restart", "looks", "rows", "state", "cut state"])
 def test_unusable_checkpoint_starts_anew(folder, fault):
     """Another run, missing or damaged parts: nothing is used, files of others stay."""
     if fault == "restart":
         (folder / "restart-20.lammps").unlink()
-    elif fault == "cut restart":
-        (folder / "restart-20.lammps").write_text("rest")
     elif fault == "looks":
         (folder / "looks-20.npz").unlink()
     elif fault == "rows":

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
+import re
 import subprocess
 import sys
+import time
 
 import pytest
+import tqdm
+from cgdistill.console import Progress, job, log
 
 JOB = """
 {before}
@@ -57,3 +63,51 @@ def test_a_job_keeps_to_its_threads():
     done = subprocess.run([sys.executable, "-c", BUSY.format(threads=1)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert 0 < float(done.stdout) < 1.2
+
+
+CRASH = """
+import ctypes, sys
+from cgdistill.console import job
+with job({log!r}):
+    ctypes.string_at(1)
+"""
+
+
+def test_a_crash_leaves_a_trace_in_the_log(tmp_path):
+    done = subprocess.run([sys.executable, "-c", CRASH.format(log=str(tmp_path / "a.log"))], capture_output=True)
+    assert done.returncode == -11
+    said = (tmp_path / "a.log").read_text()
+    assert "Fatal Python error: Segmentation fault" in said and "string_at" in said
+
+
+def test_a_log_that_cannot_be_written(capfd):
+    """/dev/full takes nothing: what is said is on stderr, once, without tracebacks."""
+    with pytest.raises(SystemExit) as caught, job("/dev/full"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a.h5")
+    assert caught.value.code == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "a.h5: writing: found No space left on device" in line
+
+
+@pytest.mark.parametrize("offset_s", [3600.0, -3600.0])
+def test_progress_when_the_clock_jumps(monkeypatch, caplog, offset_s):
+    """Seconds left in the log, and the rate of the bar, as if the clock had gone on."""
+    jump_s, now = [0.0], time.time
+    for module in (time, tqdm.std):
+        monkeypatch.setattr(module, "time", lambda: now() + jump_s[0])
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(log, "propagate", True)
+    caplog.set_level(logging.INFO, "cgdistill")
+    bar = Progress(100, "steps")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False, raising=False)
+    line = Progress(100, "steps", interval_s=0.0)
+    jump_s[0] = offset_s
+    time.sleep(0.2)
+    bar.update(50)
+    line.update(50)
+    state = bar._bar.format_dict
+    assert state["n"] == 50 and 0.2 <= state["elapsed"] < 60
+    assert bar._bar.last_print_n == 50
+    left_s = float(re.search(r"50/100 it, (\S+) s left", caplog.text)[1])
+    assert 0 <= left_s < 60
+    bar.close()

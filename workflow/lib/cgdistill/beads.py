@@ -16,10 +16,7 @@ and the attributes ``format``, ``type_names``, ``bead_names`` and ``provenance``
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,12 +27,11 @@ import h5py
 import numpy as np
 
 from .errors import InputError
+from .hdf5_output import Hdf5Output
 from .units import UNITS
 from .untrusted import open_hdf5
 
 FORMAT = "cgdistill-beads-1"
-#: Room that is left on the disk for what HDF5 keeps beside the data.
-_SPARE_BYTES = 4 * 2**20
 #: What h5py and JSON raise on a file that is not whole.
 _DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError)
 _UNITS = {
@@ -120,9 +116,9 @@ class BeadWriter:
         provenance: Mapping[str, Any],
         forces: bool = True,
     ) -> None:
-        self._path = Path(path).absolute()
         # The newer layout has checksums in everything but the data; HDF5 can crash on what lacks them.
-        self._file = h5py.File(path, "w", libver=("v110", "v110"))
+        self._output = Hdf5Output(path, libver=("v110", "v110"))
+        self._file = self._output.file
         n = topology.n_beads
         shapes = {"positions": (n, 3), "cell": (3, 3), "time": ()} | ({"forces": (n, 3)} if forces else {})
         for name, shape in shapes.items():
@@ -155,10 +151,6 @@ class BeadWriter:
             The disk is full.
         """
         start = len(self._file["time"])
-        # HDF5 that meets a full disk ends in a segmentation fault when it closes.
-        free = shutil.disk_usage(self._path.parent).free
-        if free < _SPARE_BYTES + 2 * frames.positions_A.size * 4 + frames.cells_A.nbytes:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
         values = {"positions": frames.positions_A, "cell": frames.cells_A, "time": frames.times_ps}
         if "forces" in self._file:
             if frames.forces_kcal_mol_A is None:
@@ -168,10 +160,17 @@ class BeadWriter:
             dataset = self._file[name]
             dataset.resize(start + len(frames), axis=0)
             dataset[start:] = data
+        self._output.check()
 
     def close(self) -> None:
-        """Flush and close."""
-        self._file.close()
+        """Flush and close.
+
+        Raises
+        ------
+        OSError
+            The disk is full.
+        """
+        self._output.close()
 
     def __enter__(self) -> BeadWriter:
         return self
@@ -179,7 +178,7 @@ class BeadWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self._output.__exit__(kind, error, trace)
 
 
 class BeadFile:

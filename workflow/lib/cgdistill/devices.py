@@ -20,28 +20,77 @@ _held: dict[str, IO[bytes]] = {}
 
 
 def choose_device(wanted: str) -> torch.device:
-    """Device of a config value ``cpu``, ``cuda`` or ``auto`` (a GPU where this process sees one).
+    """Device of a config value ``cpu``, ``cuda`` or ``auto`` (a GPU where this process sees one that computes).
 
-    Of several GPUs the one on which the fewest other processes of cgdistill compute, also those of other runs.
+    Of several GPUs the one on which the fewest other processes of cgdistill compute, also those of other runs. Where
+    there should be a GPU and none computes, ``auto`` goes on with the CPU, and the log says why.
 
     Raises
     ------
     InputError
-        ``cuda`` where there is none.
+        ``cuda`` where no GPU computes.
     """
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise InputError("config", "device", "no GPU visible to this job", "a GPU, or device: cpu")
-    if wanted == "cpu" or not torch.cuda.is_available():
+    if wanted == "cpu":
         return torch.device("cpu")
-    # Numbers depend on what a process may see; identifiers do not.
-    properties = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
-    number, others = claim([str(each.uuid) for each in properties])
-    log.info("GPU %d of %d: %s", number, len(properties), properties[number].name)
-    if others:
-        log.warning("GPU %d is shared with %d other processes; --resources gpu=N runs N jobs at a time", number, others)
-    # Kernels that are not torch's own go to the current device.
-    torch.cuda.set_device(number)
-    return torch.device("cuda", number)
+    names, faults = _names(), []
+    while left := {name: number for number, name in enumerate(names) if name}:
+        place, others = claim(list(left))
+        name = list(left)[place]
+        number = left[name]
+        if not (fault := probe(number)):
+            label = torch.cuda.get_device_properties(number).name
+            log.info("GPU %d of %d: %s", number, len(names), label)
+            if others:
+                hint = "--resources gpu=N runs N jobs at a time"
+                log.warning("GPU %d is shared with %d other processes; %s", number, others, hint)
+            # Kernels that are not torch's own go to the current device.
+            torch.cuda.set_device(number)
+            return torch.device("cuda", number)
+        faults.append(f"GPU {number}: {fault}")
+        names[number] = ""
+        if (lock := _held.pop(name, None)) is not None:
+            lock.close()
+    found = "; ".join(faults) or "no GPU visible to this job"
+    if wanted == "cuda":
+        raise InputError("config", "device", found, "a GPU, or device: cpu")
+    if faults or (hint := _promised()):
+        log.warning("device: auto: %s%s; going on with the CPU", found, "" if faults else f" ({hint})")
+    return torch.device("cpu")
+
+
+def _names() -> list[str]:
+    """What tells the visible GPUs from each other in all processes; empty where there is none."""
+    try:
+        if not torch.cuda.is_available():
+            return []
+        # Numbers depend on what a process may see; identifiers do not.
+        return [str(torch.cuda.get_device_properties(number).uuid) for number in range(torch.cuda.device_count())]
+    except (RuntimeError, AssertionError) as error:
+        log.warning("GPUs: %s", _first_line(error))
+        return []
+
+
+def probe(number: int) -> str:
+    """What is wrong with a GPU, by a small computation; empty where its result is right."""
+    try:
+        found = float((torch.ones(8, device=torch.device("cuda", number)) * 2).sum())
+    except (RuntimeError, AssertionError) as error:
+        return _first_line(error)
+    return "" if found == 16.0 else f"2 * 8 is {found:g} there"
+
+
+def _promised() -> str:
+    """What says that this job should have a GPU; empty where nothing does."""
+    for name in ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_GPUS", "SLURM_STEP_GPUS"):
+        if (value := os.environ.get(name, "")) not in ("", "-1", "NoDevFiles"):
+            return f"{name}={value}"
+    if torch.version.cuda and list(Path("/dev").glob("nvidia[0-9]*")):
+        return "there is one in /dev"
+    return ""
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def claim(devices: Sequence[str], folder: str | Path | None = None) -> tuple[int, int]:

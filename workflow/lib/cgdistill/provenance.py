@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
+from .console import log
+from .errors import InputError
+from .faults import disk_fault
 
 _PACKAGE = Path(__file__).parent
 #: Temporary names of `whole_file`: stem, machine, process, suffix.
@@ -67,12 +70,37 @@ def stamp(
     }
 
 
+def ahead_of_clock(provenances: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a file that products were made from is dated in the future; the log says so.
+
+    So it is when the clock has been set back meanwhile. Snakemake takes the products for older than their input then,
+    and throws them away: checkpoints have to stay.
+    """
+    files = {str(path) for provenance in provenances for path in provenance.get("files", {}).values()}
+    found = False
+    for path in sorted(files):
+        try:
+            ahead_s = os.stat(path).st_mtime - time.time()
+        except OSError:
+            continue
+        if ahead_s > 0:
+            found = True
+            hint = "Snakemake throws away what is made from it before then; wait, or touch it. Checkpoints stay"
+            log.warning("%s: dated %.0f s ahead of the clock: %s", path, ahead_s, hint)
+    return found
+
+
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
     """Write to a temporary neighbour and move it to ``path`` when the body has succeeded.
 
     The temporary name keeps the suffix, since many writers choose their format by it. What killed writers of the
     same file have left under such names is removed.
+
+    Raises
+    ------
+    OSError
+        The disk is full or may not be written to, whatever the writer made of that.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,6 +113,12 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         os.replace(partial, path)
         # What is written next may rely on this file, and must not be on disk without it.
         sync_to_disk(path.parent)
+    except InputError:
+        raise
+    except Exception as error:
+        if (why := disk_fault(partial, error)) is None:
+            raise
+        raise OSError(why.errno, why.strerror, str(path)) from error
     finally:
         partial.unlink(missing_ok=True)
 
@@ -96,7 +130,7 @@ def sync_to_disk(path: str | Path) -> None:
         os.fsync(descriptor)
     except OSError as error:
         if error.errno not in _CANNOT_SYNC:
-            raise
+            raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
         os.close(descriptor)
 

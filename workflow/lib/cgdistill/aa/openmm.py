@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -163,7 +164,13 @@ def _context(
     if hasattr(integrator, "setRandomNumberSeed"):
         # Not the seed alone: a resumed run would repeat the random numbers of its first steps.
         integrator.setRandomNumberSeed(derive(job.seed, "openmm", done))
-    context = mm.Context(system, integrator, platform, properties)
+    try:
+        context = mm.Context(system, integrator, platform, properties)
+    except mm.OpenMMException as error:
+        if job.device != "auto" or platform.getName() != "CUDA":
+            raise
+        log.warning("device: auto: OpenMM finds no GPU that computes (%s); going on with the CPU", error)
+        return _context(replace(job, device="cpu"), start, integrator, state, constraints)
     if saved is not None:
         log.info("going on from step %d in %s", done, state)
         context.setState(saved)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError
+from ..exclusive import hold
 from ..provenance import config_hash, sha256_of, stamp
 from ..tables import write_table
 from ..units import ns_per_day
@@ -63,8 +64,15 @@ def stage_key(engine: str, stage: str, job: StageInput, settings: Mapping[str, A
 
 
 def stage_folder(engine: str, stage: str, job: StageInput, settings: Mapping[str, Any]) -> Path:
-    """Folder of a stage's work files, made when missing: ``<checkpoints>/<stage>-<key>``."""
+    """Folder of a stage's work files, made when missing: ``<checkpoints>/<stage>-<key>``; this process's alone.
+
+    Raises
+    ------
+    InputError
+        Another process is at work in it.
+    """
     folder = job.checkpoints / f"{stage}-{stage_key(engine, stage, job, settings)}"
+    hold(folder)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

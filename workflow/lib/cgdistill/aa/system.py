@@ -15,6 +15,7 @@ import numpy as np
 
 from ..console import log
 from ..errors import InputError
+from ..exclusive import hold
 from ..provenance import config_hash, whole_file
 from .gro import Structure, write_gro
 
@@ -236,6 +237,7 @@ def build_box(spec: SystemSpec, seed: int, topology: Path, structure: Path, fold
     molecules = [read_molecule(m.topology, m.name) for m in spec.molecules]
     write_topology(spec, topology)
     folder.mkdir(parents=True, exist_ok=True)
+    hold(folder)
     lines = [f"tolerance {spec.packing_tolerance_A}", f"seed {seed}", "filetype xyz", "output packed.xyz"]
     margin = spec.packing_tolerance_A / 2
     corners = " ".join(f"{x:.6f}" for x in [margin] * 3 + [edge - margin for edge in spec.cell_A])

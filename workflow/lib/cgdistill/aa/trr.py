@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from MDAnalysis.lib.formats.libmdaxdr import TRRFile
 
+from ..faults import disk_fault
 from ..provenance import whole_file
 from ..units import ANGSTROM_PER_NM, FS_PER_PS, KCAL_MOL_A_PER_KJ_MOL_NM
 from .protocol import ProtocolSpec
@@ -26,7 +27,7 @@ class FrameWriter:
 
     def __init__(self, path: Path, protocol: ProtocolSpec) -> None:
         self._file = TRRFile(str(path), "w")
-        self._protocol = protocol
+        self._path, self._protocol = path, protocol
 
     def write(self, index: int, positions_A: np.ndarray, forces_kcal_mol_A: np.ndarray, cell_A: np.ndarray) -> None:
         """Append frame number ``index`` (positions, forces: (n_atoms, 3); cell: (3,) edges)."""
@@ -34,10 +35,19 @@ class FrameWriter:
         self.write_native(index, positions_A / ANGSTROM_PER_NM, forces_kcal_mol_A / KCAL_MOL_A_PER_KJ_MOL_NM, box)
 
     def write_native(self, index: int, x: np.ndarray, f: np.ndarray, box: np.ndarray) -> None:
-        """As `write`, in nm and kJ/mol/nm, with the cell vectors as rows (3, 3)."""
+        """As `write`, in nm and kJ/mol/nm, with the cell vectors as rows (3, 3).
+
+        Raises
+        ------
+        OSError
+            The disk is full.
+        """
         step, time = index * self._protocol.frame_steps, index * self._protocol.frame_every_ps
         single: list[Any] = [np.ascontiguousarray(a, dtype=np.float32) for a in (x, f, box)]
-        self._file.write(single[0], None, single[1], single[2], step, time, 0.0, len(x))
+        try:
+            self._file.write(single[0], None, single[1], single[2], step, time, 0.0, len(x))
+        except OSError as error:
+            raise disk_fault(self._path, error) or error from None
 
     def close(self) -> None:
         """End the file."""

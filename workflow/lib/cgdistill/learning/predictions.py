@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from ..errors import InputError
+from ..hdf5_output import Hdf5Output
 from ..provenance import whole_file
 from ..untrusted import open_hdf5
 from .metrics import centre_per_type
@@ -103,7 +104,8 @@ def write_predictions(path: str | Path, predictions: Predictions, provenance: Ma
         "forces_spread": predictions.forces_spread_kcal_mol_A,
         "epsilon_spread": predictions.epsilon_spread_kcal_mol,
     }
-    with whole_file(path) as partial, h5py.File(partial, "w") as file:
+    with whole_file(path) as partial, Hdf5Output(partial) as output:
+        file = output.file
         file.attrs["format"] = FORMAT
         file.attrs["members"] = json.dumps(predictions.members)
         file.attrs["provenance"] = json.dumps(dict(provenance))
@@ -171,17 +173,24 @@ class PredictionWriter:
     Forces go to the file at once. Per-bead energies, 4 bytes each, wait for the last frame: they are centred over all.
     """
 
-    def __init__(self, file: h5py.File, n_frames: int, bead_types: np.ndarray) -> None:
-        self._file, self._types, self._done = file, bead_types, 0
+    def __init__(self, output: Hdf5Output, n_frames: int, bead_types: np.ndarray) -> None:
+        self._output, self._file, self._types, self._done = output, output.file, bead_types, 0
         self._epsilon = np.empty((n_frames, len(bead_types)), dtype=np.float32)
-        file.create_dataset("forces", (n_frames, len(bead_types), 3), "f4")
+        self._file.create_dataset("forces", (n_frames, len(bead_types), 3), "f4")
 
     def append(self, forces_kcal_mol_A: np.ndarray, epsilon_kcal_mol: np.ndarray) -> None:
-        """Take the next frames: (n, n_beads, 3) and (n, n_beads), not centred."""
+        """Take the next frames: (n, n_beads, 3) and (n, n_beads), not centred.
+
+        Raises
+        ------
+        OSError
+            The disk is full or may not be written to.
+        """
         rows = slice(self._done, self._done + len(epsilon_kcal_mol))
         self._file["forces"][rows] = forces_kcal_mol_A
         self._epsilon[rows] = epsilon_kcal_mol
         self._done = rows.stop
+        self._output.check()
 
     def finish(self) -> None:
         """Centre the energies as `single_predictions` does, and write them.
@@ -206,10 +215,10 @@ def writing_predictions(
     path: str | Path, name: str, n_frames: int, bead_types: np.ndarray, provenance: Mapping[str, Any]
 ) -> Iterator[PredictionWriter]:
     """Write predictions of one model part by part: the file that `single_predictions` and `write_predictions` make."""
-    with whole_file(path) as partial, h5py.File(partial, "w") as file:
-        file.attrs["format"] = FORMAT
-        file.attrs["members"] = json.dumps((name,))
-        file.attrs["provenance"] = json.dumps(dict(provenance))
-        writer = PredictionWriter(file, n_frames, bead_types)
+    with whole_file(path) as partial, Hdf5Output(partial) as output:
+        output.file.attrs["format"] = FORMAT
+        output.file.attrs["members"] = json.dumps((name,))
+        output.file.attrs["provenance"] = json.dumps(dict(provenance))
+        writer = PredictionWriter(output, n_frames, bead_types)
         yield writer
         writer.finish()

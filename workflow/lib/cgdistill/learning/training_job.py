@@ -16,8 +16,9 @@ from ..cells import perpendicular_widths_A
 from ..console import log
 from ..devices import choose_device
 from ..errors import InputError
+from ..exclusive import exclusive
 from ..prior import read_prior
-from ..provenance import stamp
+from ..provenance import ahead_of_clock, stamp
 from ..seeds import derive
 from ..split import PARTS, read_split
 from ..tables import write_table
@@ -122,8 +123,25 @@ def run_trainings(
     Raises
     ------
     InputError
-        Inputs that do not fit each other, a cutoff beyond half the cell, or a model that failed where that stops.
+        Inputs that do not fit each other, a cutoff beyond half the cell, a model that failed where that stops, or
+        another job at work on a checkpoint.
     """
+    with exclusive(task.checkpoint for task in tasks if task.checkpoint is not None):
+        _run_all(tasks, beads_path, split_path, prior_path, network, training, weights, device, lockstep, failures)
+
+
+def _run_all(
+    tasks: Sequence[TrainingTask],
+    beads_path: str | Path,
+    split_path: str | Path,
+    prior_path: str | Path,
+    network: Mapping[str, Any],
+    training: Mapping[str, Any],
+    weights: Mapping[str, float],
+    device: str,
+    lockstep: bool | None,
+    failures: Mapping[str, Any] | None,
+) -> None:
     chosen, policy = choose_device(device), FailurePolicy(**(failures or {}))
     spec, schedule, loss = NetworkSpec(**network), TrainingSpec(**training), LossWeights(**weights)
     inputs = {"beads": beads_path, "split": split_path, "prior": prior_path}
@@ -175,7 +193,7 @@ def run_trainings(
     train(trainers, chosen.type == "cuda" if lockstep is None else lockstep)
     for task, trainer, provenance in zip(tasks, trainers, provenances, strict=True):
         _write_products(task, trainer, parts, settings, provenance)
-    for task in tasks:
+    for task in [] if ahead_of_clock(provenances) else tasks:
         if task.checkpoint is not None:
             task.checkpoint.unlink(missing_ok=True)
 

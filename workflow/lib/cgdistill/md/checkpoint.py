@@ -88,7 +88,7 @@ class ThermoRows:
 class State:
     """Where a run stands: what determines it (a hash), the step, and the time it has taken so far.
 
-    ``end`` says how it ended; it is None for a run that goes on from ``restart``, a file of ``restart_bytes``.
+    ``end`` says how it ended; it is None for a run that goes on from ``restart``.
     """
 
     key: str
@@ -96,7 +96,6 @@ class State:
     wall_s: float
     restart: str
     end: dict[str, Any] | None = None
-    restart_bytes: int | None = None
 
 
 class CheckpointFolder:
@@ -141,9 +140,6 @@ class CheckpointFolder:
             return None
         needed = [self.final] if state.end else [self.restart_path(state), self.looks_path(state.step)]
         whole = all(path.is_file() for path in (*needed, self.rows.path))
-        if whole and state.end is None and state.restart_bytes is not None:
-            # LAMMPS that meets the end of a file too early leaves it open, and ends in an error.
-            whole = needed[0].stat().st_size == state.restart_bytes
         return state if whole and state.key == self.key else None
 
     def restart_path(self, state: State) -> Path:
@@ -160,8 +156,7 @@ class CheckpointFolder:
 
     def save(self, step: int, wall_s: float) -> None:
         """Make the files of ``step``, restart and looks, written before, and the rows so far the valid checkpoint."""
-        restart = self.new_restart_path(step)
-        self._save(State(self.key, step, wall_s, restart.name, restart_bytes=restart.stat().st_size))
+        self._save(State(self.key, step, wall_s, self.new_restart_path(step).name))
 
     def save_end(self, step: int, wall_s: float, end: Mapping[str, Any]) -> None:
         """Mark the run as ended; its last configuration has been written to ``final``."""

@@ -7,6 +7,8 @@ after this step, and the cause is looked at behind it.
 
 from __future__ import annotations
 
+import errno
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ import numpy as np
 from ..beads import BeadTopology
 from ..errors import InputError
 from ..evaluation.potential import Potential
+from ..faults import disk_fault
 from .lammps_files import integrator, minimise_command, restricted_cell, wrap
 from .lammps_library import load_lammps, mliap_works
 from .simulation_spec import SimulationSpec
@@ -27,6 +30,10 @@ _LARGEST = 1.0e15
 KINDS = ("temperature", "distance", "force", "energy", "not finite", "lost beads", "LAMMPS")
 #: Beads that a blow-up names.
 MOST_BEADS = 10
+#: Ends every restart file that is whole.
+_RESTART_END = b"LammpS RestartT\0"
+#: What LAMMPS says where a file could not be written.
+_WRITING = re.compile(r"error while writing|Error writing|Cannot open", re.IGNORECASE)
 #: Coordinates beyond this have left any sensible cell; they would overflow image counts.
 _FAR_A = 1.0e6
 
@@ -369,15 +376,44 @@ class Engine:
         return self.step if self._moving else 0
 
     def write_frame(self, path: Path) -> None:
-        """Append the current configuration to a dump."""
-        self._commands(
+        """Append the current configuration to a dump.
+
+        Raises
+        ------
+        OSError
+            It is not on disk as a whole.
+        """
+        before = path.stat().st_size if path.exists() else 0
+        self._write(
             f"write_dump all custom {_quoted(path)} id type xu yu zu "
-            "modify sort id units yes time yes append yes format float %.5f"
+            "modify sort id units yes time yes append yes format float %.5f",
+            path,
         )
+        with open(path, "rb") as stream:
+            stream.seek(before)
+            rows = stream.read().partition(b"ITEM: ATOMS")[2]
+        if rows.count(b"\n") != self.system.n_beads + 1:
+            raise _unwritten(path, None)
 
     def write_restart(self, path: Path) -> None:
-        """Write LAMMPS's binary restart file."""
-        self._commands(f"write_restart {_quoted(path)}")
+        """Write LAMMPS's binary restart file.
+
+        Raises
+        ------
+        OSError
+            It is not on disk as a whole.
+        """
+        self._write(f"write_restart {_quoted(path)}", path)
+        # LAMMPS does not look whether its last buffer got to the disk; when it reads, it asks for this ending.
+        if not restart_is_whole(path):
+            raise _unwritten(path, None)
+
+    def _write(self, command: str, path: Path) -> None:
+        """Give a command that writes a file."""
+        try:
+            self.lmp.command(command)
+        except Exception as error:  # LAMMPS raises the bare class
+            raise _unwritten(path, error) from None
 
     def version(self) -> str:
         """LAMMPS's version, a date."""
@@ -386,6 +422,21 @@ class Engine:
     def close(self) -> None:
         """Free LAMMPS."""
         self.lmp.close()
+
+
+def restart_is_whole(path: Path) -> bool:
+    """Whether a LAMMPS restart file ends as it should."""
+    with open(path, "rb") as stream:
+        stream.seek(max(path.stat().st_size - len(_RESTART_END), 0))
+        return stream.read() == _RESTART_END
+
+
+def _unwritten(path: Path, error: Exception | None) -> Exception:
+    """What to raise for a file that LAMMPS has not written: what the disk says, else what LAMMPS said."""
+    if error is not None and not _WRITING.search(str(error)):
+        return error
+    said = str(error).splitlines()[0] if error is not None else "LAMMPS wrote a part of it"
+    return disk_fault(path, error or RuntimeError(said)) or OSError(errno.EIO, said, str(path))
 
 
 def _quoted(path: Path) -> str:

@@ -39,14 +39,15 @@ from ..console import Progress, log
 from ..errors import InputError
 from ..evaluation.neighbours import NeighbourList
 from ..evaluation.potential import JointPotential, Potential
-from ..provenance import config_hash, whole_file, write_json
+from ..exclusive import exclusive
+from ..provenance import ahead_of_clock, config_hash, whole_file, write_json
 from ..signals import Interrupted, StopRequest
 from ..structure.tae import EXCLUDED
 from ..tables import write_table
 from ..units import FS_PER_PS, ns_per_day
 from .checkpoint import CheckpointFolder, ThermoRow, thermo_table
 from .failure import MINIMISATION, LastFrames, describe
-from .lammps_engine import BeadSystem, Engine, Frame, MliapModel, Unstable, bead_names
+from .lammps_engine import BeadSystem, Engine, Frame, MliapModel, Unstable, bead_names, restart_is_whole
 from .lammps_files import wrap, write_data_file, write_dump
 from .lockstep import Lockstep
 from .simulation_spec import SimulationSpec
@@ -150,10 +151,22 @@ def run_simulations(
     Raises
     ------
     InputError
-        See `BeadSystem.from_frame` and `Engine`.
+        See `BeadSystem.from_frame` and `Engine`; another job is at work on one of the checkpoints.
     Interrupted
         A signal to stop came; the checkpoints have been written.
     """
+    with exclusive(plan.checkpoint_dir for plan in plans):
+        return _run_all(interaction, plans, topology, spec, threads, device)
+
+
+def _run_all(
+    interaction: JointPotential | Sequence[Potential | MliapModel],
+    plans: Sequence[RunPlan],
+    topology: BeadTopology,
+    spec: SimulationSpec,
+    threads: int,
+    device: str,
+) -> list[dict[str, Any]]:
     runs = [_Run(plan, topology, spec) for plan in plans]
     try:
         if isinstance(interaction, Sequence):
@@ -177,7 +190,7 @@ def run_simulations(
             "ns_per_day_together": ns_per_day(sum(other.step for other in company), spec.timestep_fs, clock_s),
         }
         records.append(run.leave(facts))
-    for run in runs:
+    for run in [] if ahead_of_clock(plan.provenance for plan in plans) else runs:
         run.checkpoint.clear()
     return records
 
@@ -264,7 +277,12 @@ class _Run:
         )
         self.checkpoint = CheckpointFolder(plan.checkpoint_dir, key)
         self.name = " ".join(str(plan.identity[k]) for k in ("variant", "member", "replica") if k in plan.identity)
-        self._state, self.rows = self.checkpoint.open(), self.checkpoint.rows
+        self._state = self.checkpoint.open()
+        if self._state and self._state.restart and not restart_is_whole(self.checkpoint.restart_path(self._state)):
+            log.warning("%s: the checkpoint in %s is damaged, starting anew", self.name, self.checkpoint.folder)
+            self.checkpoint.clear()
+            self._state = None
+        self.rows = self.checkpoint.rows
         self.end = self._state.end if self._state else None
         if plan.excluded:
             self.end = {"status": EXCLUDED, "failure": None, "versions": _versions()}
