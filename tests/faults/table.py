@@ -96,8 +96,22 @@ def running_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def overview() -> str:
+    """How many faults there are of each kind, as Markdown."""
+    kinds = [
+        ("of input", "faults-of-input", len(FAULTS), "inputs"),
+        ("while a job runs", "faults-while-running", len(RUNNING) + len(ELSEWHERE), "running"),
+        ("of training", "training-that-goes-wrong", len(TRAINING_FAULTS), "training"),
+        ("of simulations", "simulations-that-go-wrong", len(RUNS), "simulations"),
+    ]
+    lines = ["| faults | number | tests |", "|---|---|---|"]
+    lines += [f"| [{what}](#{link}) | {n} | `tests/faults/test_{test}.py` |" for what, link, n, test in kinds]
+    return "\n".join([*lines, f"| in all | {sum(n for _, _, n, _ in kinds)} | |"]) + "\n"
+
+
 #: What makes each table of the document, by the name in the marks around it.
 TABLES = {
+    "overview": overview,
     "faults": table,
     "running": running_table,
     "training": training_table,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cases import FAULTS, Fault
 from cgdistill.errors import InputError
-from table import document_part, table
+from table import document_part, overview, table
 
 
 @pytest.mark.parametrize("case", FAULTS, ids=lambda case: f"{case.group}: {case.title}")
@@ -54,3 +54,4 @@ def test_titles_differ() -> None:
 def test_the_documented_table_is_that_of_these_cases() -> None:
     """`python -m tests.faults.table --write` writes it."""
     assert document_part("faults") == table()
+    assert document_part("overview") == overview()
