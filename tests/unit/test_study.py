@@ -23,16 +23,18 @@ from cgdistill.provenance import sha256_of
 from cgdistill.report.study import render
 from cgdistill.study import RESULT_COLUMNS, StudyCell, setting_columns, shared_config, study_table, write_study
 from cgdistill.tables import read_provenance
-from fabricate_report import EVIL, VARIANTS, Made, fabricate_tables, read_config
+from fabricate_report import EVIL, SEEDS, VARIANTS, Made, fabricate_tables, read_config
 from test_report import Page
 
 COMMAND = "snakemake --cores 2 results/study/<cell>/report.html"
 #: T, T4, S1-aa-kd-bead, S8-aa-kd-bead; and two of them, beside one of its own and all teachers of fewer.
-FIRST = VARIANTS[:4]
+#: Of the students of one teacher those that were trained.
+SINGLE = replace(VARIANTS[2], members=SEEDS[:2])
+FIRST = (*VARIANTS[:2], SINGLE, VARIANTS[3])
 SECOND = (
     VARIANTS[0],
     Made("T2", "T2", "teacher_ensemble", ("ensemble",), 2, 1.8),
-    VARIANTS[2],
+    SINGLE,
     Made("S8-own", "S8own", "ensemble", ("ensemble",), 3, 1.2, ("drifting",)),
 )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError
+from .untrusted import TYPE_NAME
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,9 @@ class MappingRules:
                 raise InputError(source, f"residues.{residue}.beads", f"names {names}", "names that differ")
             residues[residue] = tuple(rules)
         types = tuple(data["types"])
+        odd = [name for name in types if not TYPE_NAME.fullmatch(name)]
+        if odd:
+            raise InputError(source, "types", repr(odd[0]), f"names that match {TYPE_NAME.pattern}")
         if len(set(types)) != len(types):
             raise InputError(source, "types", list(types), "names that differ")
         used = {rule.type for rules in residues.values() for rule in rules}

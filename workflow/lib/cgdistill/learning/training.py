@@ -333,7 +333,7 @@ class Trainer:
         self._save()
 
     def _loss_fails(self, losses: Mapping[str, float], of_steps: np.ndarray) -> bool:
-        """Whether a loss of the current epoch is not finite or explodes; the first is held against its first step.
+        """Whether a loss of the current epoch is not finite or explodes.
 
         Parameters
         ----------
@@ -342,7 +342,9 @@ class Trainer:
         """
         for name, loss in losses.items():
             what = "validation loss" if name == "valid_loss" else "loss"
-            best = min((row[name] for row in self.history), default=float(of_steps[0]))
+            # A loss may leap before it falls; behind the first epoch it may not stand much higher than at the start.
+            first = float(of_steps[0]) if name == "valid_loss" else np.inf
+            best = min((row[name] for row in self.history), default=first)
             if not np.isfinite(loss):
                 self._fail(NOT_FINITE, f"{what} is {loss}", self.epoch + 1)
                 return True
