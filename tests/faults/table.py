@@ -101,7 +101,7 @@ def overview() -> str:
     kinds = [
         ("of input", "faults-of-input", len(FAULTS), "inputs"),
         ("while a job runs", "faults-while-running", len(RUNNING) + len(ELSEWHERE), "running"),
-        ("of training", "training-that-goes-wrong", len(TRAINING_FAULTS), "training"),
+        ("of training", "training-that-goes-wrong", len(TRAINING_FAULTS), "failed_training"),
         ("of simulations", "simulations-that-go-wrong", len(RUNS), "simulations"),
     ]
     lines = ["| faults | number | tests |", "|---|---|---|"]

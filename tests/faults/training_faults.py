@@ -1,4 +1,4 @@
-"""Ways in which the training of one of several models is made to fail; `test_training` has what is seen of each.
+"""Ways in which the training of one of several models is made to fail; `test_failed_training` has what is seen of each.
 
 Every fault is put into the first model of a job, at an epoch and a batch (from 1) where that makes sense. Frames are
 known by other numbers in the bead file than by their place among those that are loaded: `NUMBERS`.
@@ -16,20 +16,8 @@ from bead_cases import make_model
 from cgdistill.learning.failures import FailurePolicy
 from cgdistill.learning.frames import PairFrames
 from cgdistill.learning.training import LossWeights, Trainer, TrainingSpec
+from test_training import SPEC, TRAIN, VALID
 
-SPEC = TrainingSpec(
-    learning_rate=5e-3,
-    batch_size=2,
-    evaluation_batch_size=2,
-    max_epochs=4,
-    schedule="learning-rate",
-    factor=0.5,
-    patience_epochs=2,
-    min_learning_rate=1e-3,
-    max_batch_size=6,
-    stop_epochs=10,
-)
-TRAIN, VALID = np.arange(7), np.arange(7, 10)
 NUMBERS = np.arange(10) * 3 + 100
 
 

@@ -46,7 +46,8 @@ from cgdistill.structure.tae import tae_table
 from cgdistill.tables import read_table, write_table
 from cgdistill.verdict import exclusions, stability
 from table import document_part, training_table
-from training_faults import NUMBERS, SPEC, TRAIN, TRAINING_FAULTS, VALID, training
+from test_training import SPEC, TRAIN, VALID
+from training_faults import NUMBERS, TRAINING_FAULTS, training
 
 RETRY = FailurePolicy(retries=2, retry_factor=0.1)
 
