@@ -247,7 +247,8 @@ def test_simulations_do_not_read_the_pickle_of_the_folder(
         log=[str(tmp_path / "log")], threads=1,
         input=SimpleNamespace(cards=[str(member / "card.json")], beads=tmp_path / "beads.h5",
                               split=tmp_path / "split.json"),
-        params=SimpleNamespace(simulation=config | {"coupling": "mliap"}, device="cpu", runs=[run], start_seed=1),
+        params=SimpleNamespace(simulation=config | {"coupling": "mliap"}, device="cpu", runs=[run], start_seed=1,
+                               keep_frames=10),
     )  # fmt: skip
     seen: list[Path] = []
 
@@ -620,8 +621,8 @@ def _evil(value: Any) -> Any:
 #: Columns of text of the tables of a run, in groups that leave each other on the page: what is shown, and by what rows
 #: are chosen.
 COLUMNS = {
-    "shown": "label label_a label_b reason stability_reason warning device test unit neighbour_type teacher "
-             "cdf_peak_drift_item rdf_peak_drift_item largest_cluster_item ci_of",
+    "shown": "label label_a label_b reason stability_reason failures failure_kind closest_pair warning device test "
+             "unit neighbour_type teacher cdf_peak_drift_item rdf_peak_drift_item largest_cluster_item ci_of",
     "member": "member", "status": "status stability", "item": "item", "type": "bead_type", "source": "source split",
     "variant": "variant variant_a variant_b", "outcome": "outcome",
 }  # fmt: skip

@@ -27,7 +27,7 @@ with job(snakemake.log[0], snakemake.threads) as log, ExitStack() as stack:
     folders = {Path(card).parent.name: Path(card).parent for card in source.cards}
     members = [run["member"] for run in params.runs]
     networks = {member: load_networks(folders[member]) for member in dict.fromkeys(members)}
-    excluded = {member: read_card(folders[member])["excluded"] for member in networks}
+    excluded = {member: read_card(folders[member]).get("excluded", "") for member in networks}
     stamps = {
         member: stamp(
             params.simulation, {"card": folders[member] / "card.json", "beads": source.beads, "split": source.split}
