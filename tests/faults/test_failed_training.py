@@ -438,7 +438,7 @@ def test_its_runs_are_not_made_and_counted(job, tmp_path):
     summary = summarise(tae, found.runs, reference.blocks, found.blocks, StatisticsSpec(2, 20, 0.95), 1)
     assert set(summary["n"]) == {2} and set(summary["n_failed"]) == {1} and set(summary["n_excluded"]) == {1}
     sentence = stability(summary, ["T"])[0]
-    assert "1 of 3 runs were not made, since the training of their model failed: T 1 of 3" in sentence
+    assert "1 of 3 runs was not made, since the training of the model failed: T 1 of 3" in sentence
     assert "blew up" not in sentence
     speed = performance_of([folder / "run.json" for folder in folders], {})
     assert speed["member"].to_list() == ["seed-1", "seed-3"]

@@ -179,7 +179,7 @@ def test_networks_whose_training_failed_are_told(data, page):
     assert "(frames 4, &lt;b&gt;8&lt;/b&gt;)" in page and "<b>8</b>" not in page
     assert "1 of 8 networks is left out of everything, since training failed: S1Ffε seed-3." in page
     assert "Trained again with a lower learning rate after a failure: T seed-2 (1 retry)" in page
-    assert "1 of 12 runs were not made, since the training of their model failed: S1Ffε 1 of 3." in page
+    assert "1 of 12 runs was not made, since the training of the model failed: S1Ffε 1 of 3." in page
     sound = data.networks.assign(status="used", retries=0)
     assert failures_table(replace(data, tables={**data.tables, "networks": sound})) is None
 

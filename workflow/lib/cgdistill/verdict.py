@@ -101,8 +101,8 @@ def stability(summary: pd.DataFrame, names: Sequence[str], runs: pd.DataFrame | 
     counts = summary.drop_duplicates("variant").set_index("variant").reindex(names).dropna(subset=["n"])
     total, sentences = int((counts["n"] + counts["n_failed"]).sum()), []
     n_excluded = _excluded(counts)
-    for number, what in ((counts["n_failed"] - n_excluded, "blew up"), (n_excluded, "were not made, since the training "
-                         "of their model failed")):  # fmt: skip
+    not_made = f"{'was' if n_excluded.sum() == 1 else 'were'} not made, since the training of the model failed"
+    for number, what in ((counts["n_failed"] - n_excluded, "blew up"), (n_excluded, not_made)):
         own = counts[number > 0]
         each = [f"{row.label} {int(number[row.Index])} of {int(row.n + row.n_failed)}" for row in own.itertuples()]
         if each:
