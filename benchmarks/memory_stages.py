@@ -253,7 +253,7 @@ def predictions(folder: Path, n_frames: int) -> dict[str, Any]:
 
 def average(folder: Path, n_frames: int) -> dict[str, Any]:
     """Mean of the teachers' predictions."""
-    from cgdistill.learning.predictions import average_predictions, read_predictions, write_predictions
+    from cgdistill.learning.predictions import average_files
 
     demo = _demo(folder)
     _write_beads(folder / "beads.h5", demo.beads, n_frames)
@@ -261,8 +261,7 @@ def average(folder: Path, n_frames: int) -> dict[str, Any]:
     folders = _teachers(folder, demo)
     _write_predictions(folder, folders, demo.beads.topology.bead_types, n_frames)
     course = Course(n_frames)
-    mean = average_predictions([read_predictions(own / "predictions.h5") for own in folders], [p.name for p in folders])
-    write_predictions(folder / "mean.h5", mean, {})
+    average_files(folder / "mean.h5", [own / "predictions.h5" for own in folders], [own.name for own in folders], {})
     return course.result()
 
 

@@ -6,7 +6,14 @@ import h5py
 import numpy as np
 import pytest
 from cgdistill.errors import InputError
-from cgdistill.learning.predictions import average_predictions, read_predictions, single_predictions, write_predictions
+from cgdistill.learning import predictions
+from cgdistill.learning.predictions import (
+    average_files,
+    average_predictions,
+    read_predictions,
+    single_predictions,
+    write_predictions,
+)
 
 TYPES = np.array([0, 1, 1])
 NAMES = [f"seed-{number}" for number in range(1, 9)]
@@ -91,3 +98,30 @@ def test_damage_is_named(tmp_path, members, fault):
     with pytest.raises(InputError) as caught:
         read_predictions(path)
     assert caught.value.source == str(path)
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 4, 64])
+def test_files_are_averaged_as_predictions_are(tmp_path, members, monkeypatch, chunk):
+    """To the last bit, however many frames at a time; and the spread is that over all force components."""
+    monkeypatch.setattr(predictions, "_CHUNK", chunk)
+    paths = [tmp_path / f"{name}.h5" for name in NAMES]
+    for path, member in zip(paths, members, strict=True):
+        write_predictions(path, member, {})
+    spread = average_files(tmp_path / "mean.h5", paths, NAMES, {"seed": 1})
+    found, expected = read_predictions(tmp_path / "mean.h5"), average_predictions(members, NAMES)
+    assert found.members == expected.members
+    for name in ("forces_kcal_mol_A", "epsilon_kcal_mol", "forces_spread_kcal_mol_A", "epsilon_spread_kcal_mol"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+    assert spread == pytest.approx(float(np.sqrt((expected.forces_spread_kcal_mol_A.astype("f8") ** 2).mean())))
+
+
+def test_files_that_do_not_belong_together_leave_no_mean(tmp_path, members):
+    other = single_predictions("seed-8", np.zeros((5, 3, 3), "f4"), np.zeros((5, 3), "f4"), TYPES)
+    for name, member in (("1", members[0]), ("2", members[1]), ("8", other)):
+        write_predictions(tmp_path / f"{name}.h5", member, {})
+    paths = [tmp_path / f"{name}.h5" for name in ("1", "2", "8")]
+    with pytest.raises(InputError, match="shape"):
+        average_files(tmp_path / "mean.h5", paths, ["seed-1", "seed-2", "seed-8"], {})
+    with pytest.raises(InputError, match="members"):
+        average_files(tmp_path / "mean.h5", paths[:2], ["seed-1"], {})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1.h5", "2.h5", "8.h5"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +20,8 @@ from ..untrusted import open_hdf5
 from .metrics import centre_per_type
 
 FORMAT = "cgdistill-predictions-1"
+#: Frames that are averaged at a time.
+_CHUNK = 64
 _UNITS = {
     "forces": "kcal/mol/A",
     "epsilon": "kcal/mol",
@@ -98,20 +100,67 @@ def average_predictions(members: Sequence[Predictions], expected: Sequence[str])
 
 def write_predictions(path: str | Path, predictions: Predictions, provenance: Mapping[str, Any]) -> None:
     """Write predictions as HDF5 with units and provenance."""
+    with whole_file(path) as partial, Hdf5Output(partial) as output:
+        _describe(output.file, predictions.members, provenance)
+        for name, values in _arrays(predictions).items():
+            output.file.create_dataset(name, data=values.astype(np.float32)).attrs["unit"] = _UNITS[name]
+
+
+def _describe(file: h5py.File, members: Sequence[str], provenance: Mapping[str, Any]) -> None:
+    file.attrs["format"] = FORMAT
+    file.attrs["members"] = json.dumps(tuple(members))
+    file.attrs["provenance"] = json.dumps(dict(provenance))
+
+
+def _arrays(predictions: Predictions) -> dict[str, np.ndarray]:
+    """By name of the dataset, those that there are."""
     arrays = {
         "forces": predictions.forces_kcal_mol_A,
         "epsilon": predictions.epsilon_kcal_mol,
         "forces_spread": predictions.forces_spread_kcal_mol_A,
         "epsilon_spread": predictions.epsilon_spread_kcal_mol,
     }
-    with whole_file(path) as partial, Hdf5Output(partial) as output:
-        file = output.file
-        file.attrs["format"] = FORMAT
-        file.attrs["members"] = json.dumps(predictions.members)
-        file.attrs["provenance"] = json.dumps(dict(provenance))
-        for name, values in arrays.items():
-            if values is not None:
-                file.create_dataset(name, data=values.astype(np.float32)).attrs["unit"] = _UNITS[name]
+    return {name: values for name, values in arrays.items() if values is not None}
+
+
+def average_files(
+    path: str | Path, sources: Sequence[str | Path], expected: Sequence[str], provenance: Mapping[str, Any]
+) -> float:
+    """Write mean and spread of predictions on disk, a few frames at a time.
+
+    What the file says is what `write_predictions` writes of `average_predictions`.
+
+    Returns
+    -------
+    Root mean square of the spread over all force components, kcal/mol/A.
+
+    Raises
+    ------
+    InputError
+        As `average_predictions`.
+    """
+    squares = 0.0
+    with ExitStack() as stack:
+        files = [stack.enter_context(PredictionFile(source)) for source in sources]
+        members = [name for file in files for name in file.members]
+        shapes = {file.forces.shape for file in files}
+        if len(shapes) != 1:
+            raise InputError("ensemble", "shapes of the forces", sorted(shapes), "one shape")
+        (shape,) = shapes
+        output = stack.enter_context(Hdf5Output(stack.enter_context(whole_file(path))))
+        _describe(output.file, members, provenance)
+        for name in _UNITS:
+            own = output.file.create_dataset(name, shape if name.startswith("forces") else shape[:2], "f4")
+            own.attrs["unit"] = _UNITS[name]
+        for start in range(0, shape[0], _CHUNK):
+            rows = slice(start, start + _CHUNK)
+            parts = [Predictions(file.forces[rows], file.epsilon[rows], file.members) for file in files]
+            mean = average_predictions(parts, expected)
+            for name, values in _arrays(mean).items():
+                output.file[name][rows] = values
+            output.check()
+            squares += float((_arrays(mean)["forces_spread"].astype(np.float64) ** 2).sum())
+    return float(np.sqrt(squares / np.prod(shape)))
 
 
 def read_predictions(path: str | Path) -> Predictions:
@@ -141,6 +190,7 @@ class PredictionFile:
     ----------
     forces: (n_frames, n_beads, 3) kcal/mol/A, to be indexed by increasing frames.
     epsilon: (n_frames, n_beads) kcal/mol, the same.
+    members: who was averaged (one name for a single model).
 
     Raises
     ------
@@ -154,6 +204,7 @@ class PredictionFile:
             _check(self._file, path)
             self.forces: h5py.Dataset = self._file["forces"]
             self.epsilon: h5py.Dataset = self._file["epsilon"]
+            self.members = tuple(json.loads(self._file.attrs["members"]))
         except BaseException:
             self._file.close()
             raise
@@ -216,9 +267,7 @@ def writing_predictions(
 ) -> Iterator[PredictionWriter]:
     """Write predictions of one model part by part: the file that `single_predictions` and `write_predictions` make."""
     with whole_file(path) as partial, Hdf5Output(partial) as output:
-        output.file.attrs["format"] = FORMAT
-        output.file.attrs["members"] = json.dumps((name,))
-        output.file.attrs["provenance"] = json.dumps(dict(provenance))
+        _describe(output.file, (name,), provenance)
         writer = PredictionWriter(output, n_frames, bead_types)
         yield writer
         writer.finish()
