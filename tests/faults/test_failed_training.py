@@ -215,6 +215,30 @@ def test_r2_of_the_history_is_that_of_the_kept_model(frames):
     assert made.best_r2 == history.valid_r2_F[made.best_epoch - 1]
 
 
+def test_r2_of_the_prior_alone(frames):
+    """Against the prior's own formula, pair by pair; a network without forces has gained nothing."""
+    from bead_cases import PRIOR
+
+    made = training(frames, policy=FailurePolicy(min_r2_gain=0.01, then="exclude"))
+    forces = np.zeros((len(VALID), len(frames.bead_types), 3))
+    for own, frame in zip(forces, VALID, strict=True):
+        for i, j, vector in zip(frames.first[frame], frames.second[frame], frames.vectors_A[frame], strict=True):
+            distance = float(np.linalg.norm(vector.double()))
+            kinds = frames.bead_types[int(i)], frames.bead_types[int(j)]
+            own[int(i)] -= PRIOR.force(*kinds, np.array(distance)) * vector.double().numpy() / distance
+    labels = frames.targets["F"][VALID].double().numpy()
+    expected = 1 - ((labels - forces) ** 2).sum() / ((labels - labels.mean()) ** 2).sum()
+    assert made.prior_r2() == pytest.approx(expected, rel=1e-4)
+    with torch.no_grad():
+        for parameter in made.model.modules_.energy.parameters():
+            parameter.zero_()
+    made._initial_weights = made.model.weights()
+    made.spec = replace(SPEC, learning_rate=1e-30)
+    made._begin()
+    train([made])
+    assert made.best_r2 == pytest.approx(expected, rel=1e-4) and made.failures[0].kind == "dead"
+
+
 def trained(folder, r2, excluded="", retries=0):
     """What a training leaves, as far as teachers are judged by it."""
     folder.mkdir(parents=True)

@@ -37,7 +37,7 @@ for number, names in enumerate(chunks(OWN_TEACHERS, TRAINED_TOGETHER), start=1):
             network=config["network"],
             training=TRAINING,
             weights={"F": 1.0},
-            failures=not_compared(FAILURES | {"min_r2": config["failures"]["min_teacher_r2"]}),
+            failures=not_compared(FAILURES | {"min_r2_gain": config["failures"]["min_teacher_r2_gain"]}),
             device=config["device"],
             code=source_digest("learning.training_job"),
         message:

@@ -29,14 +29,15 @@ class FailurePolicy:
     Attributes
     ----------
     max_loss_ratio: the loss of an epoch beyond so many times that of the best epoch explodes.
-    min_r2: a network whose R² of the forces on the validation frames ends below is dead; None: not looked at.
+    min_r2_gain: a network whose R² of the forces on the validation frames does not end so far above that of the prior
+        alone is dead; None: not looked at.
     retries: trainings from the same initial weights, each with a lower learning rate.
     retry_factor: of the learning rate, for each retry.
     then: ``stop`` with an error, or ``exclude`` the model from all that follows.
     """
 
     max_loss_ratio: float = 10.0
-    min_r2: float | None = None
+    min_r2_gain: float | None = None
     retries: int = 0
     retry_factor: float = 0.3
     then: str = STOP

@@ -26,7 +26,7 @@ import torch
 
 from ..console import Progress, log
 from ..errors import InputError
-from ..evaluation.fused import stacked_energies_and_forces, use_fused
+from ..evaluation.fused import prior_energies_and_forces, stacked_energies_and_forces, use_fused
 from ..provenance import whole_file
 from ..seeds import derive
 from ..signals import Interrupted, StopRequest
@@ -325,12 +325,28 @@ class Trainer:
         row["best"] = float(self.best_epoch == self.epoch)
         row["seconds"] = time.perf_counter() - start_s
         self.history.append(row)
-        least = self.policy.min_r2
-        if self.finished and least is not None and not self.best_r2 >= least:
-            found = f"R2 of the forces on the validation frames is {self.best_r2:.3f}, the least is {least:g}"
-            self._fail(DEAD, found, self.epoch)
+        if self.finished and self._learned_nothing():
             return
         self._save()
+
+    def _learned_nothing(self) -> bool:
+        """Whether the finished model is no better than the prior by which it began."""
+        least = self.policy.min_r2_gain
+        if least is None:
+            return False
+        gain = self.best_r2 - self.prior_r2()
+        if gain >= least:
+            return False
+        found = f"R2 of the forces on the validation frames is {self.best_r2:.3f}, {gain:.3g} above that of the prior"
+        self._fail(DEAD, f"{found} alone, the least is {least:g},", self.epoch)
+        return True
+
+    def prior_r2(self) -> float:
+        """R² of the forces of the prior alone against F on the validation frames."""
+        batches = self.frames.batches(self.valid_set, self.spec.evaluation_batch_size, self.device)
+        forces = torch.cat([prior_energies_and_forces(self.model.modules_.prior, batch)[1].cpu() for batch in batches])
+        labels = self.frames.targets["F"][self.valid_set].numpy().astype(np.float64)
+        return float(error_measures(labels, forces.numpy().reshape(labels.shape))["r2"])
 
     def _loss_fails(self, losses: Mapping[str, float], of_steps: np.ndarray) -> bool:
         """Whether a loss of the current epoch is not finite or explodes.
