@@ -400,7 +400,8 @@ class Trainer:
         """Give the model the weights of the best epoch."""
         self.model.load_weights({k: v.to(self.device) for k, v in self.best_weights.items()}, "best epoch")
         if self.excluded:
-            log.warning("%s: excluded: %s", self.name, self.excluded)
+            if self._excluded or self.policy.then != STOP:
+                log.warning("%s: excluded: %s", self.name, self.excluded)
             return
         log.info("%s: best epoch %d of %d, loss %.5f", self.name, self.best_epoch, self.epoch, self.best_loss)
 
