@@ -143,7 +143,9 @@ def test_a_failure_for_good_stops_with_one_clear_line(frames, tmp_path, fault):
     message = rf"training: teachers/seed-1: found {fault.message}, after 2 retries, expected .*failures.then: exclude"
     with pytest.raises(InputError, match=message):
         train(made)
-    assert len(made[0].failures) == 3 and len(made[1].history) == SPEC.max_epochs
+    rates = [failure.learning_rate for failure in made[0].failures]
+    assert rates == pytest.approx([SPEC.learning_rate * 0.1**k for k in range(3)])
+    assert len(made[1].history) == SPEC.max_epochs
     again = [training(frames, seed, policy=RETRY, checkpoint=tmp_path / f"{seed}.pt") for seed in (1, 2)]
     with pytest.raises(InputError, match=message):
         train(again, on_epoch=lambda row: pytest.fail("an epoch was trained"))
@@ -191,17 +193,36 @@ def test_an_interrupted_retry_goes_on(frames, tmp_path):
     assert same_weights(last.model.weights(), whole.model.weights())
 
 
-def test_what_was_excluded_stays_so_when_the_job_is_started_anew(frames, tmp_path):
-    """With the weights of its best epoch, though those at the failure were none."""
+@pytest.mark.parametrize("lockstep", [False, True], ids=["alone", "lockstep"])
+def test_what_was_excluded_stays_so_when_the_job_is_started_anew(frames, tmp_path, lockstep):
+    """With the weights of its best epoch. In lockstep it goes on to the end of the epoch with weights that are none."""
     fault = next(fault for fault in TRAINING_FAULTS if fault.title.startswith("a gradient"))
     results = []
     for _ in range(2):
-        made = training(frames, policy=FailurePolicy(then="exclude"), checkpoint=tmp_path / "1.pt")
-        fault.make(made)
-        results.append((train([made])[0], made.excluded, made.model.weights()))
+        policy = FailurePolicy(then="exclude")
+        made = [training(frames, seed, policy=policy, checkpoint=tmp_path / f"{seed}.pt") for seed in (1, 2)]
+        fault.make(made[0])
+        results.append((train(made, lockstep)[0], made[0].excluded, made[0].model.weights()))
     assert results[0][0].equals(results[1][0]) and len(results[0][0]) == 1
     assert results[0][1] == results[1][1] != ""
     assert same_weights(results[0][2], results[1][2])
+
+
+def test_the_first_epoch_is_held_against_its_first_step(frames):
+    """By the validation loss behind it: along it losses may leap. The batch named is that of the largest loss."""
+    shape = (len(VALID), len(frames.bead_types), 3)
+    far = {"forces": np.full(shape, 1e3), "epsilon": np.zeros(shape[:2])}
+    near = {**far, "forces": frames.targets["F"][VALID].numpy() + 0.1}
+    for predictions, kinds in ((far, ["exploding"]), (near, [])):
+        made = training(frames, policy=FailurePolicy(then="exclude"))
+        list(made.batches())
+        made.end_epoch({"F": 100.0}, np.array([[2.0, 1.0], [9.0, 1.0], [380.0, 1.0], [9.0, 1.0]]), predictions, 0.0)
+        assert [failure.kind for failure in made.failures] == kinds
+    made = training(frames, policy=FailurePolicy(then="exclude"))
+    list(made.batches())
+    made.end_epoch({"F": 2.0}, np.array([[2.0, 1.0]] * 3 + [[3.0, 1.0]]), far, 0.0)
+    (failure,) = made.failures
+    assert (failure.epoch, failure.batch) == (1, 4) and failure.text.startswith("validation loss is 2000, 1e+03 times")
 
 
 def test_r2_of_the_history_is_that_of_the_kept_model(frames):
