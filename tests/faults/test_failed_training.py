@@ -19,9 +19,7 @@ from cgdistill.beads import BeadFile
 from cgdistill.collect import networks_of, performance_of, training_of
 from cgdistill.errors import InputError
 from cgdistill.learning.failures import (
-    EXCLUDED,
     HEALTH_COLUMNS,
-    USED,
     FailurePolicy,
     judge_teachers,
     read_health,
@@ -41,6 +39,7 @@ from cgdistill.seeds import derive
 from cgdistill.split import Split, write_split
 from cgdistill.stability import StabilitySpec
 from cgdistill.statistics import StatisticsSpec, summarise
+from cgdistill.status import EXCLUDED, USED
 from cgdistill.structure.spec import StructureSpec
 from cgdistill.structure.tae import tae_table
 from cgdistill.tables import read_table, write_table

@@ -9,7 +9,8 @@ from pathlib import Path
 from cgdistill.console import job
 from cgdistill.figures.draw import draw_networks
 from cgdistill.figures.style import Palette, models_in_order
-from cgdistill.learning.failures import EXCLUDED, sound_files
+from cgdistill.learning.failures import sound_files
+from cgdistill.status import EXCLUDED
 from cgdistill.tables import read_table
 
 with job(snakemake.log[0]):

@@ -14,9 +14,9 @@ import pandas as pd
 
 from .errors import InputError
 from .learning.failures import training_of as course_of
+from .status import EXCLUDED, USED
 from .structure.files import RUN_COLUMNS as RUN
 from .structure.files import read_curves
-from .structure.tae import EXCLUDED
 from .tables import read_table
 
 #: Variant under which the teachers stand in tables.
@@ -185,7 +185,7 @@ def networks_of(
                 "variant": variant,
                 "label": labels.get(variant, variant),
                 "member": member,
-                "status": EXCLUDED if reason else "used",
+                "status": EXCLUDED if reason else USED,
                 "reason": reason,
                 "failures": "; ".join(str(failure["text"]) for failure in course["failures"]),
                 **{name: course[name] for name in ("retries", "learning_rate", "best_epoch", "epochs")},

@@ -17,12 +17,12 @@ from .console import log
 from .equilibration import equilibration_of_run
 from .errors import InputError
 from .lammps_dump import read_dump
-from .stability import BLOWN_UP, StabilitySpec, judge_run
+from .stability import StabilitySpec, judge_run
+from .status import BLOWN_UP, EXCLUDED, FINISHED
 from .structure.curves import TimedChunk, label_run
 from .structure.files import RUN_COLUMNS
 from .structure.series import CUTOFF, PRODUCTION, cluster_cutoffs, series_table
 from .structure.spec import StructureSpec
-from .structure.tae import EXCLUDED, FINISHED
 from .structure.trajectory import analyse_trajectory
 from .tables import read_table
 from .units import FS_PER_PS

@@ -24,10 +24,10 @@ from scipy import stats
 from scipy.ndimage import median_filter
 
 from .errors import InputError
+from .status import BLOWN_UP, EXCLUDED
 from .structure.series import CDF_PEAK, LARGEST_CLUSTER, MIN_DISTANCE, PRODUCTION, RDF_PEAK
-from .structure.tae import EXCLUDED
 
-STABLE, DRIFTING, CLUSTERED, BLOWN_UP = "stable", "drifting", "clustered", "blown up"
+STABLE, DRIFTING, CLUSTERED = "stable", "drifting", "clustered"
 STATES = (STABLE, DRIFTING, CLUSTERED, BLOWN_UP, EXCLUDED)
 #: Chance of calling a stationary run drifting.
 LEVEL = 0.05

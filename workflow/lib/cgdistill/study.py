@@ -23,7 +23,7 @@ from .learning.metrics import TARGET_UNITS
 from .provenance import stamp
 from .report.study import write_page
 from .stability import STABLE
-from .structure.tae import FINISHED
+from .status import FINISHED
 from .tables import read_table, write_table
 from .variants import ENSEMBLE, TEACHERS
 

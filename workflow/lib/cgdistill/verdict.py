@@ -11,7 +11,7 @@ import pandas as pd
 from .collect import TEACHERS
 from .figures.tae import METRIC_TITLES, OVERALL, RULES_OF_THUMB, TAE_UNITS, rows_of, value_text
 from .statistics.comparison import BETTER, NO_TEST, SAME, WORSE
-from .structure.tae import EXCLUDED
+from .status import EXCLUDED
 
 _OPPOSITE = {BETTER: WORSE, WORSE: BETTER, SAME: SAME}
 

@@ -17,10 +17,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ..status import FINISHED
 from .bars import draw_bars
 from .style import FONT_SIZE, REFERENCE_COLOUR, REFERENCE_LABEL, SMALL, Palette, panel_grid, plain, styled, text_width
 
-FINISHED = "finished"
 X_LABELS = {"rdf": "$r$ / Å", "adf": "angle / degree", "cdf": "merge distance / Å"}
 _Y_LABELS = {"rdf": "$g(r)$", "adf": "$P(\\theta)$", "cdf": "CDF"}
 _SHOWN_UNITS = {"1/deg": " / degree$^{-1}$", "1/A": " / Å$^{-1}$", "1": ""}

@@ -17,13 +17,14 @@ from matplotlib.figure import Figure
 
 from ..console import log
 from ..pictures import take_pictures
+from ..status import FINISHED
 from ..structure.files import read_curves, read_resolved, read_series
 from ..tables import read_table
 from .boxes import boxes_figure
 from .catalogue import groups_of, target_groups
 from .ceiling import ceiling_figure
 from .comparison import comparison_figure
-from .curves import FINISHED, curves_figure, mean_and_spread
+from .curves import curves_figure, mean_and_spread
 from .energy import energy_figure, read_traces
 from .members import errors_by_member, members_figure, members_tae_figure
 from .model import model_figure

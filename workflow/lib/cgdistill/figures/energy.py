@@ -16,8 +16,8 @@ from matplotlib.lines import Line2D
 
 from ..collect import read_record
 from ..console import log
+from ..status import FINISHED
 from ..tables import read_table
-from .curves import FINISHED
 from .style import FAILED_COLOUR, Palette, new_figure, styled
 
 _MAX_POINTS = 400

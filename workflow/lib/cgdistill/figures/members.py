@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ..status import FINISHED
 from .bars import intervals
-from .curves import FINISHED, Column, Line, by_item, grid_figure, mean_and_spread
+from .curves import Column, Line, by_item, grid_figure, mean_and_spread
 from .style import Palette, member_looks, new_figure, plain, styled
 from .tae import METRIC_TITLES, OVERALL, axis_label
 

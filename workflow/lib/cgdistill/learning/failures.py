@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError
+from ..status import EXCLUDED, USED
 from ..tables import read_table
 from ..untrusted import read_json
 
 STOP, EXCLUDE = "stop", "exclude"
-USED, EXCLUDED = "used", "excluded"
 #: Kinds of failure: a loss or gradient that is not finite, a loss that grows, a network that has learned nothing.
 NOT_FINITE, EXPLODING, DEAD = "not finite", "exploding", "dead"
 #: Columns of ``teachers/health.csv``.

@@ -42,7 +42,7 @@ from ..evaluation.potential import JointPotential, Potential
 from ..exclusive import exclusive
 from ..provenance import ahead_of_clock, config_hash, whole_file, write_json
 from ..signals import Interrupted, StopRequest
-from ..structure.tae import EXCLUDED
+from ..status import BLOWN_UP, EXCLUDED, FINISHED
 from ..tables import write_table
 from ..units import FS_PER_PS, ns_per_day
 from .checkpoint import CheckpointFolder, ThermoRow, thermo_table
@@ -502,7 +502,7 @@ class _Run:
             write_dump(
                 self.checkpoint.last_frames, frames, self.system.cell_A, self.system.bead_types, self.spec.timestep_fs
             )
-        status = "finished" if failure is None else "blown up"
+        status = FINISHED if failure is None else BLOWN_UP
         write_data_file(
             self.checkpoint.final,
             positions,

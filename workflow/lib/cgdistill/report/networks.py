@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..figures.training import TARGET_LABELS
-from ..structure.tae import EXCLUDED
+from ..status import EXCLUDED
 from .data import ReportData
 from .parts import NOTHING, Cell, Row, Table, interval, known, model_cell, number, percent, spread
 

@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from ..figures.tae import METRIC_TITLES, OVERALL, RULES_OF_THUMB, TAE_UNITS, rows_of
-from ..stability import BLOWN_UP, CLUSTERED, DRIFTING, STATES
+from ..stability import CLUSTERED, DRIFTING, STATES
+from ..status import BLOWN_UP, FINISHED
 from .data import ReportData
 from .networks import force_r2, share_of_ceiling
 from .parts import (
@@ -91,7 +92,7 @@ def main_table(data: ReportData) -> Table:
                 else Cell(NOTHING)
             )
         runs = data.runs[data.runs["variant"] == model.name]
-        finished = int((runs["status"] == "finished").sum())
+        finished = int((runs["status"] == FINISHED).sum())
         r2 = reached.get(model.name, math.nan)
         share = share_of_ceiling(data, r2)
         speed = data.performance.loc[data.performance["variant"] == model.name, "ns_per_day"].mean()
@@ -224,7 +225,7 @@ def runs_table(data: ReportData, variant: str = "") -> Table:
             *(_run_cell(row, name, *rest) for name, (_, *rest) in numbers.items()),
             Cell(str(row["stability_reason"]) if known(row["stability_reason"]) else NOTHING, wrap=True),
         ]  # fmt: skip
-        rows.append(Row(cells, bad=row["status"] != "finished"))
+        rows.append(Row(cells, bad=row["status"] != FINISHED))
     heads = ["Member, replica" if variant else "Run", "Status", "Stability"]
     heads += [metric_head(metric, "TAE ") for metric in metrics if errors]
     heads += [*(head for head, *_ in numbers.values()), "Why"]

@@ -17,8 +17,9 @@ import pandas as pd
 from scipy import stats
 
 from ..errors import InputError
+from ..status import FINISHED
 from ..structure.files import RUN_COLUMNS
-from ..structure.tae import FINISHED, OVERALL
+from ..structure.tae import OVERALL
 from .spec import StatisticsSpec
 
 COMPARISON_COLUMNS = [

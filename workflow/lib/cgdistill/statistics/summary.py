@@ -10,9 +10,10 @@ import pandas as pd
 from scipy import stats
 
 from ..errors import InputError
+from ..status import FINISHED
 from ..structure.files import RUN_COLUMNS
-from ..structure.tae import FINISHED, average_runs
 from ..structure.tae import SUMMARY_COLUMNS as MEAN_COLUMNS
+from ..structure.tae import average_runs
 from .blocks import Blocks, Layout, random_signs, read_blocks, reference_of, row_keys
 from .spec import StatisticsSpec
 

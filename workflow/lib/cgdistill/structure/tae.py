@@ -17,12 +17,10 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError
+from ..status import EXCLUDED, FINISHED
 from .files import RUN_COLUMNS
 
 OVERALL = "overall"
-FINISHED = "finished"
-#: Status of a run that was not made, since its model is not to be used.
-EXCLUDED = "excluded"
 TAE_COLUMNS = ["variant", "label", "member", "replica", "metric", "item", "r_max_A", "tae", "status"]
 SUMMARY_COLUMNS = ["variant", "label", "metric", "item", "r_max_A", "mean", "std", "n", "n_failed", "n_excluded"]
 _CURVE = ["metric", "item", "r_max_A"]
