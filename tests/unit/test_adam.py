@@ -43,3 +43,16 @@ def test_steps_are_those_of_torch(interrupted):
         assert torch.equal(one, expected)
     assert (own[0] - start).abs().max() > 0.01
     assert torch.equal(own[2], parameters()[2])
+
+
+def test_norm_is_that_of_all_gradients():
+    """By torch's own clipping; not finite where a single component is not."""
+    made = parameters()
+    adam = Adam(made, 0.01)
+    loss_of(made, 1).backward()
+    expected = torch.nn.utils.clip_grad_norm_(made[:2], float("inf"))
+    assert adam.gradient_norm().item() == pytest.approx(expected.item())
+    made[1].grad[3] = float("nan")
+    assert adam.gradient_norm().isnan()
+    made[1].grad = None
+    assert adam.gradient_norm().item() == pytest.approx(made[0].grad.norm().item())

@@ -118,7 +118,11 @@ def test_summary_leaves_failed_runs_out_and_counts_them():
     row = pick(summary, variant="T", metric="rdf", item="Cho-Cho")
     assert row.label == "teachers"
     assert (row["mean"], row["std"]) == pytest.approx((2.0, 2.0 / np.sqrt(2)))
-    assert (row.n, row.n_failed) == (2, 2)
+    assert (row.n, row.n_failed, row.n_excluded) == (2, 2, 0)
+    excluded = RUNS.assign(status=RUNS["status"].where(RUNS["member"] != "seed-4", "excluded"))
+    summary = average_runs(tae_table(REFERENCE, CURVES, excluded), excluded)
+    row = pick(summary, variant="T", metric="rdf", item="Cho-Cho")
+    assert (row.n, row.n_failed, row.n_excluded) == (2, 2, 1)
     row = pick(summary, variant="T8", metric="adf", item="overall", r_max_A=None)
     assert row["mean"] == pytest.approx(2.0) and np.isnan(row["std"])
     assert (row.n, row.n_failed) == (1, 0)
