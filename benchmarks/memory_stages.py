@@ -251,15 +251,21 @@ def predictions(folder: Path, n_frames: int) -> dict[str, Any]:
     return course.result()
 
 
-def average(folder: Path, n_frames: int) -> dict[str, Any]:
-    """Mean of the teachers' predictions."""
-    from cgdistill.learning.predictions import average_files
-
+def _predicted(folder: Path, n_frames: int) -> list[Path]:
+    """Beads, their split, and folders of teachers with predictions."""
     demo = _demo(folder)
     _write_beads(folder / "beads.h5", demo.beads, n_frames)
     _write_split(folder / "split.json", n_frames)
     folders = _teachers(folder, demo)
     _write_predictions(folder, folders, demo.beads.topology.bead_types, n_frames)
+    return folders
+
+
+def average(folder: Path, n_frames: int) -> dict[str, Any]:
+    """Mean of the teachers' predictions."""
+    from cgdistill.learning.predictions import average_files
+
+    folders = _predicted(folder, n_frames)
     course = Course(n_frames)
     average_files(folder / "mean.h5", [own / "predictions.h5" for own in folders], [own.name for own in folders], {})
     return course.result()
@@ -269,11 +275,7 @@ def ceiling(folder: Path, n_frames: int) -> dict[str, Any]:
     """Noise ceiling with a thousand resamples."""
     from cgdistill.noise_ceiling import estimate_ceiling
 
-    demo = _demo(folder)
-    _write_beads(folder / "beads.h5", demo.beads, n_frames)
-    _write_split(folder / "split.json", n_frames)
-    folders = _teachers(folder, demo)
-    _write_predictions(folder, folders, demo.beads.topology.bead_types, n_frames)
+    folders = _predicted(folder, n_frames)
     course = Course(n_frames)
     estimate_ceiling(folder / "beads.h5", folder / "split.json", [own / "predictions.h5" for own in folders])
     return course.result()
@@ -283,11 +285,7 @@ def spread(folder: Path, n_frames: int) -> dict[str, Any]:
     """Disagreement of the teachers on the test frames, a tenth of all."""
     from cgdistill.ensemble_spread import compute_spread
 
-    demo = _demo(folder)
-    _write_beads(folder / "beads.h5", demo.beads, n_frames)
-    _write_split(folder / "split.json", n_frames)
-    folders = _teachers(folder, demo)
-    _write_predictions(folder, folders, demo.beads.topology.bead_types, n_frames)
+    folders = _predicted(folder, n_frames)
     course = Course(n_frames)
     compute_spread(folder / "beads.h5", folder / "split.json", folders, {}, device="cpu")
     return course.result()

@@ -150,6 +150,17 @@ def test_a_failure_for_good_stops_with_one_clear_line(frames, tmp_path, fault):
         train(again, on_epoch=lambda row: pytest.fail("an epoch was trained"))
 
 
+def test_all_that_failed_are_named(frames):
+    made = [training(frames, seed) for seed in (1, 2, 3)]
+    for trainer in (made[0], made[2]):
+        TRAINING_FAULTS[0].make(trainer)
+    message = (
+        r"training: teachers/seed-1, teachers/seed-3: found loss is nan .* retries; loss is nan .* retries, expected"
+    )
+    with pytest.raises(InputError, match=message):
+        train(made)
+
+
 def test_more_retries_go_on_where_it_was_given_up(frames, tmp_path):
     def made(retries):
         return training(frames, policy=replace(RETRY, retries=retries, then="exclude"), checkpoint=tmp_path / "1.pt")

@@ -501,7 +501,7 @@ def train(
         hold the last finished epoch of each model. The epoch that was cut is trained anew, in the same order, so
         that the result is that of a training without interruption.
     InputError
-        A model has failed for good and its policy is to stop. The others were trained to their ends first; their
+        Models have failed for good and their policy is to stop. The others were trained to their ends first; their
         checkpoints stand.
     ValueError
         Models that cannot go in lockstep.
@@ -511,11 +511,10 @@ def train(
         for group in groups:
             _check_group(group)
             _train_group(group, stop, on_epoch)
-    for trainer in trainers:
-        if trainer.given_up and trainer.policy.then == STOP:
-            found = f"{trainer.excluded}, after {len(trainer.failures) - 1} retries"
-            expected = "sound labels, or a lower training.learning_rate; failures.then: exclude goes on without"
-            raise InputError("training", trainer.name, found, expected)
+    if failed := [trainer for trainer in trainers if trainer.given_up and trainer.policy.then == STOP]:
+        found = "; ".join(f"{trainer.excluded}, after {len(trainer.failures) - 1} retries" for trainer in failed)
+        expected = "sound labels, or a lower training.learning_rate; failures.then: exclude goes on without"
+        raise InputError("training", ", ".join(trainer.name for trainer in failed), found, expected)
     return [history_of(trainer) for trainer in trainers]
 
 

@@ -127,75 +127,60 @@ def run_trainings(
         another job at work on a checkpoint.
     """
     with exclusive(task.checkpoint for task in tasks if task.checkpoint is not None):
-        _run_all(tasks, beads_path, split_path, prior_path, network, training, weights, device, lockstep, failures)
-
-
-def _run_all(
-    tasks: Sequence[TrainingTask],
-    beads_path: str | Path,
-    split_path: str | Path,
-    prior_path: str | Path,
-    network: Mapping[str, Any],
-    training: Mapping[str, Any],
-    weights: Mapping[str, float],
-    device: str,
-    lockstep: bool | None,
-    failures: Mapping[str, Any] | None,
-) -> None:
-    chosen, policy = choose_device(device), FailurePolicy(**(failures or {}))
-    spec, schedule, loss = NetworkSpec(**network), TrainingSpec(**training), LossWeights(**weights)
-    inputs = {"beads": beads_path, "split": split_path, "prior": prior_path}
-    settings = {"network": asdict(spec), "training": asdict(schedule), "weights": asdict(loss)}
-    with BeadFile(beads_path) as beads:
-        split = read_split(split_path, len(beads))
-        topology = beads.topology
-        width_A = float(perpendicular_widths_A(beads.cells_A).min())
-        if spec.cutoff_A > width_A / 2:
-            found, expected = f"{spec.cutoff_A:g} A", f"at most {width_A / 2:.3f} A, half the cell of {beads_path}"
-            raise InputError("config", "network.cutoff_A", found, expected)
-        indices = split.known()
-        targets = [teacher_targets(task.predictions, beads, indices) if task.predictions else {} for task in tasks]
-        frames = PairFrames.from_beads(beads, indices, spec.cutoff_A).with_pairs_on(chosen)
-    parts = {name: np.searchsorted(indices, split.part(name)) for name in PARTS}
-    prior = read_prior(prior_path, topology.type_names)
-    trainers, provenances = [], []
-    for task, own in zip(tasks, targets, strict=True):
-        own_inputs = {**inputs, "predictions": task.predictions} if task.predictions else inputs
-        provenance = stamp(settings, own_inputs, seed=task.seed, torch=torch.__version__, device=str(chosen))
-        trainers.append(
-            Trainer(
-                BeadModel(spec, prior, derive(task.seed, "weights")),
-                frames.with_targets(own),
-                parts["train"],
-                parts["valid"],
-                loss,
-                schedule,
-                derive(task.seed, "order"),
-                chosen,
-                task.checkpoint,
-                state_key(settings, task.seed, provenance["inputs"]),
-                task.name,
-                policy,
-                indices,
-                task.excluded,
+        chosen, policy = choose_device(device), FailurePolicy(**(failures or {}))
+        spec, schedule, loss = NetworkSpec(**network), TrainingSpec(**training), LossWeights(**weights)
+        inputs = {"beads": beads_path, "split": split_path, "prior": prior_path}
+        settings = {"network": asdict(spec), "training": asdict(schedule), "weights": asdict(loss)}
+        with BeadFile(beads_path) as beads:
+            split = read_split(split_path, len(beads))
+            topology = beads.topology
+            width_A = float(perpendicular_widths_A(beads.cells_A).min())
+            if spec.cutoff_A > width_A / 2:
+                found, expected = f"{spec.cutoff_A:g} A", f"at most {width_A / 2:.3f} A, half the cell of {beads_path}"
+                raise InputError("config", "network.cutoff_A", found, expected)
+            indices = split.known()
+            targets = [teacher_targets(task.predictions, beads, indices) if task.predictions else {} for task in tasks]
+            frames = PairFrames.from_beads(beads, indices, spec.cutoff_A).with_pairs_on(chosen)
+        parts = {name: np.searchsorted(indices, split.part(name)) for name in PARTS}
+        prior = read_prior(prior_path, topology.type_names)
+        trainers, provenances = [], []
+        for task, own in zip(tasks, targets, strict=True):
+            own_inputs = {**inputs, "predictions": task.predictions} if task.predictions else inputs
+            provenance = stamp(settings, own_inputs, seed=task.seed, torch=torch.__version__, device=str(chosen))
+            trainers.append(
+                Trainer(
+                    BeadModel(spec, prior, derive(task.seed, "weights")),
+                    frames.with_targets(own),
+                    parts["train"],
+                    parts["valid"],
+                    loss,
+                    schedule,
+                    derive(task.seed, "order"),
+                    chosen,
+                    task.checkpoint,
+                    state_key(settings, task.seed, provenance["inputs"]),
+                    task.name,
+                    policy,
+                    indices,
+                    task.excluded,
+                )
             )
+            provenances.append(provenance)
+        log.info(
+            "%s: %d parameters, %d training frames of %d beads, %s, loss weights %s",
+            ", ".join(task.name for task in tasks),
+            trainers[0].model.n_parameters,
+            len(parts["train"]),
+            topology.n_beads,
+            chosen,
+            loss.active(),
         )
-        provenances.append(provenance)
-    log.info(
-        "%s: %d parameters, %d training frames of %d beads, %s, loss weights %s",
-        ", ".join(task.name for task in tasks),
-        trainers[0].model.n_parameters,
-        len(parts["train"]),
-        topology.n_beads,
-        chosen,
-        loss.active(),
-    )
-    train(trainers, chosen.type == "cuda" if lockstep is None else lockstep)
-    for task, trainer, provenance in zip(tasks, trainers, provenances, strict=True):
-        _write_products(task, trainer, parts, settings, provenance)
-    for task in [] if ahead_of_clock(provenances) else tasks:
-        if task.checkpoint is not None:
-            task.checkpoint.unlink(missing_ok=True)
+        train(trainers, chosen.type == "cuda" if lockstep is None else lockstep)
+        for task, trainer, provenance in zip(tasks, trainers, provenances, strict=True):
+            _write_products(task, trainer, parts, settings, provenance)
+        for task in [] if ahead_of_clock(provenances) else tasks:
+            if task.checkpoint is not None:
+                task.checkpoint.unlink(missing_ok=True)
 
 
 def _write_products(
