@@ -1,0 +1,1 @@
+"""Model architectures of the coarse-grained force field."""
