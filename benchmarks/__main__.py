@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--no-docs", action="store_true", help="leave docs/ as it is")
     arguments = parser.parse_args()
 
-    from cgdistill.console import pin_threads
+    from cgdistill.runtime.job import pin_threads
 
     pin_threads(arguments.threads)
     warnings.simplefilter("ignore")

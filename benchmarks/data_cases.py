@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from cgdistill.atoms import read_frames, read_topology
-from cgdistill.beads import BeadFrames, BeadWriter
-from cgdistill.lammps_dump import read_dump
-from cgdistill.mapping import Mapper, map_trajectory
+from cgdistill.data.atoms import read_frames, read_topology
+from cgdistill.data.beads import BeadFrames, BeadWriter
+from cgdistill.data.mapping import Mapper, map_trajectory
+from cgdistill.io.lammps_dump import read_dump
 from cgdistill.structure.curves import compute_curves
 
 from . import travis
@@ -28,7 +28,7 @@ TRAVIS_ADF_FRAMES = 1
 
 def memory(context: Context) -> list[Row]:
     """Peak memory of an MD run."""
-    from cgdistill.learning.network import save_model
+    from cgdistill.forcefield.hipnn.model import save_model
 
     save_model(context.folder / "model", context.demo.model(1), {})
     large = context.demo.replicated(HUNDRED_THOUSAND, slice(0, 1), seed=2)

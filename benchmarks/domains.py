@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from cgdistill.console import pin_threads
-from cgdistill.errors import InputError
+from cgdistill.core.errors import InputError
+from cgdistill.core.units import ns_per_day
+from cgdistill.forcefield.hipnn.plugin_build import FILE_NAME, build_plugin
+from cgdistill.forcefield.hipnn.plugin_model import write_plugin_model
+from cgdistill.io.csv_tables import read_table, write_table
 from cgdistill.md.lammps_files import write_data_file
-from cgdistill.md.plugin_build import FILE_NAME, build_plugin
-from cgdistill.md.plugin_model import write_plugin_model
-from cgdistill.tables import read_table, write_table
-from cgdistill.units import ns_per_day
+from cgdistill.runtime.job import pin_threads
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "domains.csv"
@@ -125,8 +125,9 @@ def measure_external(folder: Path, threads: int) -> float:
     import torch
 
     torch.set_num_threads(threads)
-    from cgdistill.evaluation.network_potential import NetworkPotential
-    from cgdistill.md.lammps_engine import BeadSystem, Engine
+    from cgdistill.forcefield.hipnn.network_potential import NetworkPotential
+    from cgdistill.md.lammps_engine import Engine
+    from cgdistill.md.system import BeadSystem
 
     from .network_cases import MD
     from .systems import THOUSAND, Demo

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from cgdistill.evaluation import environment_gpu
-from cgdistill.evaluation.network_potential import JointNetworkPotential
-from cgdistill.learning.frames import PairFrames
-from cgdistill.learning.network import BeadModel
-from cgdistill.learning.training import LossWeights, loss_terms, predict_batches
+from cgdistill.data.pair_frames import PairFrames
+from cgdistill.forcefield.hipnn import environment_gpu
+from cgdistill.forcefield.hipnn.model import BeadModel
+from cgdistill.forcefield.hipnn.network_potential import JointNetworkPotential
+from cgdistill.training.trainer import LossWeights, loss_terms, predict_batches
 
 from .context import Context
 from .systems import Beads
@@ -87,7 +87,7 @@ def training_steps(frames: PairFrames, models: list[BeadModel], evaluation: str)
 
 def pair_frames(beads: Beads, path: Path, cutoff_A: float) -> PairFrames:
     """The first frame with its pairs and forces."""
-    from cgdistill.beads import BeadFile, BeadFrames, BeadWriter
+    from cgdistill.data.beads import BeadFile, BeadFrames, BeadWriter
 
     with BeadWriter(path, beads.topology, {}) as writer:
         arrays = beads.positions_A[:1], beads.forces_kcal_mol_A[:1], beads.cell_A[None], np.zeros(1)

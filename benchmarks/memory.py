@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from cgdistill.figures.style import NEUTRAL_COLOUR, SMALL, new_figure, save, styled
-from cgdistill.provenance import whole_file
-from cgdistill.tables import read_table, write_table
+from cgdistill.io.csv_tables import read_table, write_table
+from cgdistill.runtime.atomic_files import whole_file
 
 from .resources import slope
 

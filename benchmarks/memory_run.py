@@ -36,15 +36,15 @@ def main() -> None:
     parser.add_argument("--device", required=True)
     arguments = parser.parse_args()
 
-    from cgdistill.console import pin_threads
+    from cgdistill.runtime.job import pin_threads
 
     pin_threads(arguments.threads)
     import torch
-    from cgdistill.beads import BeadFile
-    from cgdistill.evaluation.network_potential import NetworkPotential
-    from cgdistill.learning.network import load_model
+    from cgdistill.data.beads import BeadFile
+    from cgdistill.forcefield.hipnn.model import load_model
+    from cgdistill.forcefield.hipnn.network_potential import NetworkPotential
+    from cgdistill.md.protocol import Minimisation, SimulationSpec
     from cgdistill.md.simulation import run_simulation
-    from cgdistill.md.simulation_spec import Minimisation, SimulationSpec
 
     torch.set_num_threads(arguments.threads)
     ps = arguments.steps * 0.004

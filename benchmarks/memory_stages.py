@@ -50,7 +50,7 @@ class Course:
 
     def watch(self, per_unit: int = 1) -> None:
         """Look at each step of progress from now on; each counts for so many."""
-        from cgdistill.console import Progress
+        from cgdistill.runtime.job import Progress
 
         update, course = Progress.update, self
 
@@ -66,7 +66,7 @@ class Course:
 
 
 def _demo(folder: Path) -> Any:
-    from cgdistill.learning.network import NetworkSpec
+    from cgdistill.forcefield.hipnn.model import NetworkSpec
 
     from .systems import Demo, demo_config
 
@@ -79,7 +79,7 @@ def _demo(folder: Path) -> Any:
 
 def _write_beads(path: Path, beads: Any, n_frames: int) -> None:
     """Frames of the demo again and again, each a little different."""
-    from cgdistill.beads import BeadFrames, BeadWriter
+    from cgdistill.data.beads import BeadFrames, BeadWriter
 
     rng = np.random.default_rng(1)
     with BeadWriter(path, beads.topology, {}) as writer:
@@ -98,14 +98,14 @@ def _write_beads(path: Path, beads: Any, n_frames: int) -> None:
 
 
 def _write_split(path: Path, n_frames: int) -> None:
-    from cgdistill.split import split_frames, write_split
+    from cgdistill.data.split import split_frames, write_split
 
     parts = split_frames(n_frames, {"train": 0.8, "valid": 0.1, "test": 0.1}, "random", 1)
     write_split(path, parts, {})
 
 
 def _teachers(folder: Path, demo: Any) -> list[Path]:
-    from cgdistill.learning.network import save_model
+    from cgdistill.forcefield.hipnn.model import save_model
 
     folders = [folder / f"teachers/seed-{number}" for number in range(N_TEACHERS)]
     for number, own in enumerate(folders):
@@ -115,12 +115,12 @@ def _teachers(folder: Path, demo: Any) -> list[Path]:
 
 def _write_predictions(folder: Path, folders: list[Path], types: np.ndarray, n_frames: int) -> None:
     """Made-up predictions, which are of these networks in their energies of the first test frame."""
-    from cgdistill.beads import BeadFile
-    from cgdistill.learning.frames import PairFrames
-    from cgdistill.learning.network import load_model
-    from cgdistill.learning.predictions import writing_predictions
-    from cgdistill.learning.training import predict
-    from cgdistill.split import read_split
+    from cgdistill.data.beads import BeadFile
+    from cgdistill.data.pair_frames import PairFrames
+    from cgdistill.data.split import read_split
+    from cgdistill.forcefield.hipnn.model import load_model
+    from cgdistill.training.predictions import writing_predictions
+    from cgdistill.training.trainer import predict
 
     rng = np.random.default_rng(2)
     first = read_split(folder / "split.json", n_frames).test[:1]
@@ -138,9 +138,9 @@ def _write_predictions(folder: Path, folders: list[Path], types: np.ndarray, n_f
 
 def mapping(folder: Path, n_frames: int) -> dict[str, Any]:
     """Mapping of an all-atom trajectory (GROMACS), written as it is read."""
-    from cgdistill.atoms import count_frames, read_frames
-    from cgdistill.mapping import Mapper, map_trajectory
-    from cgdistill.units import KJ_PER_KCAL
+    from cgdistill.core.units import KJ_PER_KCAL
+    from cgdistill.data.atoms import count_frames, read_frames
+    from cgdistill.data.mapping import Mapper, map_trajectory
     from MDAnalysis.lib.formats.libmdaxdr import TRRFile
 
     from .systems import DEMO, mapping_rules
@@ -163,10 +163,10 @@ def mapping(folder: Path, n_frames: int) -> dict[str, Any]:
 
 def prior(folder: Path, n_frames: int) -> dict[str, Any]:
     """Split, and fit of the prior to the training frames."""
-    from cgdistill.beads import BeadFile
-    from cgdistill.console import progress
-    from cgdistill.prior import fit_prior
-    from cgdistill.split import read_split
+    from cgdistill.data.beads import BeadFile
+    from cgdistill.data.split import read_split
+    from cgdistill.forcefield.prior import fit_prior
+    from cgdistill.runtime.job import progress
 
     from .systems import demo_config
 
@@ -185,8 +185,8 @@ def prior(folder: Path, n_frames: int) -> dict[str, Any]:
 def _train(folder: Path, n_frames: int, n_epochs: int, course_of: Callable[[], Course]) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from cgdistill.learning.training_job import TrainingTask, run_trainings
-    from cgdistill.prior import write_prior
+    from cgdistill.forcefield.prior import write_prior
+    from cgdistill.training.training_job import TrainingTask, run_trainings
 
     from .systems import demo_config
 
@@ -239,7 +239,7 @@ def training_frames(folder: Path, n_frames: int) -> dict[str, Any]:
 
 def predictions(folder: Path, n_frames: int) -> dict[str, Any]:
     """Predictions of several teachers on all frames."""
-    from cgdistill.learning.prediction_job import predict_teachers
+    from cgdistill.training.prediction_job import predict_teachers
 
     demo = _demo(folder)
     _write_beads(folder / "beads.h5", demo.beads, n_frames)
@@ -263,7 +263,7 @@ def _predicted(folder: Path, n_frames: int) -> list[Path]:
 
 def average(folder: Path, n_frames: int) -> dict[str, Any]:
     """Mean of the teachers' predictions."""
-    from cgdistill.learning.predictions import average_files
+    from cgdistill.training.predictions import average_files
 
     folders = _predicted(folder, n_frames)
     course = Course(n_frames)
@@ -273,7 +273,7 @@ def average(folder: Path, n_frames: int) -> dict[str, Any]:
 
 def ceiling(folder: Path, n_frames: int) -> dict[str, Any]:
     """Noise ceiling with a thousand resamples."""
-    from cgdistill.noise_ceiling import estimate_ceiling
+    from cgdistill.analysis.noise_ceiling import estimate_ceiling
 
     folders = _predicted(folder, n_frames)
     course = Course(n_frames)
@@ -283,7 +283,7 @@ def ceiling(folder: Path, n_frames: int) -> dict[str, Any]:
 
 def spread(folder: Path, n_frames: int) -> dict[str, Any]:
     """Disagreement of the teachers on the test frames, a tenth of all."""
-    from cgdistill.ensemble_spread import compute_spread
+    from cgdistill.analysis.ensemble_spread import compute_spread
 
     folders = _predicted(folder, n_frames)
     course = Course(n_frames)
@@ -293,12 +293,12 @@ def spread(folder: Path, n_frames: int) -> dict[str, Any]:
 
 def simulation(folder: Path, n_steps: int) -> dict[str, Any]:
     """Eight runs in lockstep with a network: dump, thermo, checkpoints."""
-    from cgdistill.beads import BeadTopology
-    from cgdistill.evaluation.network_potential import JointNetworkPotential
-    from cgdistill.learning.network import BeadModel, NetworkSpec
+    from cgdistill.data.beads import BeadTopology
+    from cgdistill.forcefield.hipnn.model import BeadModel, NetworkSpec
+    from cgdistill.forcefield.hipnn.network_potential import JointNetworkPotential
+    from cgdistill.forcefield.prior import RepulsivePrior
+    from cgdistill.md.protocol import SimulationSpec
     from cgdistill.md.simulation import RunPlan, run_simulations
-    from cgdistill.md.simulation_spec import SimulationSpec
-    from cgdistill.prior import RepulsivePrior
 
     spec = SimulationSpec.from_config(
         {
@@ -324,7 +324,7 @@ def simulation(folder: Path, n_steps: int) -> dict[str, Any]:
     ]
     potential = JointNetworkPotential([[model]] * N_RUNS, kinds, spec.skin_A, device="cpu")
     course = Course(n_steps)
-    from cgdistill.console import Progress
+    from cgdistill.runtime.job import Progress
 
     update = Progress.update
 
@@ -341,8 +341,8 @@ def simulation(folder: Path, n_steps: int) -> dict[str, Any]:
 
 def structure(folder: Path, n_frames: int) -> dict[str, Any]:
     """Structure of the reference: RDF, ADF, CDF, blocks, series."""
-    from cgdistill.beads import BeadFile
-    from cgdistill.runs import analyse_reference
+    from cgdistill.analysis.run_analysis import analyse_reference
+    from cgdistill.data.beads import BeadFile
     from cgdistill.structure.curves import write_blocks, write_curves, write_resolved, write_series
     from cgdistill.structure.spec import StructureSpec
 
@@ -362,8 +362,8 @@ def structure(folder: Path, n_frames: int) -> dict[str, Any]:
 
 def tables(folder: Path, n_runs: int) -> dict[str, Any]:
     """The table of the curves of all runs, from their files, and its file."""
-    from cgdistill.beads import BeadFile
-    from cgdistill.collect import curves_of
+    from cgdistill.data.beads import BeadFile
+    from cgdistill.results.collect_tables import curves_of
     from cgdistill.structure.curves import compute_curves, label_run, write_curves
     from cgdistill.structure.spec import StructureSpec
 
@@ -413,7 +413,7 @@ def main() -> None:
     parser.add_argument("size", type=int)
     chosen = parser.parse_args()
 
-    from cgdistill.console import pin_threads
+    from cgdistill.runtime.job import pin_threads
 
     pin_threads(1)
     import torch

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from cgdistill.beads import BeadFile, BeadFrames, BeadWriter
-from cgdistill.evaluation.network_potential import JointNetworkPotential, NetworkPotential
-from cgdistill.learning.adam import Adam
-from cgdistill.learning.frames import PairFrames
-from cgdistill.learning.network import BeadModel
-from cgdistill.learning.training import LossWeights, loss_terms, predict_batches
-from cgdistill.md.lammps_engine import BeadSystem, Engine
-from cgdistill.md.simulation_spec import Minimisation, SimulationSpec
-from cgdistill.units import ns_per_day
+from cgdistill.core.units import ns_per_day
+from cgdistill.data.beads import BeadFile, BeadFrames, BeadWriter
+from cgdistill.data.pair_frames import PairFrames
+from cgdistill.forcefield.hipnn.model import BeadModel
+from cgdistill.forcefield.hipnn.network_potential import JointNetworkPotential, NetworkPotential
+from cgdistill.md.lammps_engine import Engine
+from cgdistill.md.protocol import Minimisation, SimulationSpec
+from cgdistill.md.system import BeadSystem
+from cgdistill.training.adam import Adam
+from cgdistill.training.trainer import LossWeights, loss_terms, predict_batches
 from hippynn.custom_kernels import set_custom_kernels
 
 from .context import Context

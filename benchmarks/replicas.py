@@ -17,14 +17,14 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
-from cgdistill.beads import BeadTopology
-from cgdistill.errors import InputError
-from cgdistill.evaluation.potential import Evaluation
+from cgdistill.core.errors import InputError
+from cgdistill.data.beads import BeadTopology
+from cgdistill.forcefield.potential import Evaluation
 from cgdistill.md.lammps_engine import MliapModel
 from cgdistill.md.lockstep import SeparatePotentials
+from cgdistill.md.protocol import SimulationSpec
 from cgdistill.md.simulation import RunPlan, run_simulations
-from cgdistill.md.simulation_spec import SimulationSpec
-from cgdistill.signals import Interrupted
+from cgdistill.runtime.signals import Interrupted
 
 from .resources import Held, memory_MB
 

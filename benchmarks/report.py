@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cgdistill.figures.style import NEUTRAL_COLOUR, SMALL, new_figure, save, styled
-from cgdistill.provenance import whole_file, write_json
+from cgdistill.runtime.atomic_files import whole_file, write_json
 
 from .timing import Goal, Row
 

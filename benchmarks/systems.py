@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 import yaml
-from cgdistill.atoms import AtomTopology, read_frames, read_topology
-from cgdistill.beads import BeadFile, BeadTopology
-from cgdistill.learning.network import BeadModel, NetworkSpec
-from cgdistill.mapping import Mapper, map_trajectory
-from cgdistill.mapping_rules import MappingRules
-from cgdistill.prior import RepulsivePrior, fit_prior, prior_from_table
+from cgdistill.core.units import KJ_PER_KCAL
+from cgdistill.data.atoms import AtomTopology, read_frames, read_topology
+from cgdistill.data.beads import BeadFile, BeadTopology
+from cgdistill.data.mapping import Mapper, map_trajectory
+from cgdistill.data.mapping_rules import MappingRules
+from cgdistill.forcefield.hipnn.model import BeadModel, NetworkSpec
+from cgdistill.forcefield.prior import RepulsivePrior, fit_prior, prior_from_table
 from cgdistill.structure.spec import StructureSpec
-from cgdistill.units import KJ_PER_KCAL
 from MDAnalysis.lib.formats.libmdaxdr import TRRFile
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -17,15 +17,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from cgdistill.bead_input import BeadTrajectory, Origin, open_trajectory
-from cgdistill.beads import BeadFile, BeadWriter
-from cgdistill.config import read_yaml
+from cgdistill.data.beads import BeadFile, BeadWriter
+from cgdistill.data.cg_trajectory import BeadTrajectory, Origin, open_trajectory
+from cgdistill.io.csv_tables import write_table
+from cgdistill.io.text import read_yaml
 from cgdistill.structure.adf import ADF
 from cgdistill.structure.cdf import CDF
 from cgdistill.structure.rdf import RDF
 from cgdistill.structure.spec import CGDISTILL, TRAVIS, StructureSpec
 from cgdistill.structure.tae import total_absolute_error
-from cgdistill.tables import write_table
 
 from . import travis
 

@@ -16,10 +16,12 @@ if not workflow.config_settings.configfiles:
 WORKFLOW = Path(str(workflow.current_basedir)).resolve()
 sys.path.insert(0, str(WORKFLOW / "lib"))
 
-from cgdistill.config import read_yaml, sorted_keys, validate
-from cgdistill.errors import InputError
-from cgdistill.provenance import sha256_of, source_digest
-from cgdistill.sweep import read_sweep, shared_products, study_name
+from cgdistill.config.check import sorted_keys, validate
+from cgdistill.config.sweep import read_sweep, shared_products, study_name
+from cgdistill.core.errors import InputError
+from cgdistill.io.text import read_yaml
+from cgdistill.provenance.record import sha256_of
+from cgdistill.provenance.source_digest import source_digest
 
 SWEEP = config["sweep"]
 BASE = {key: value for key, value in config.items() if key != "sweep"}

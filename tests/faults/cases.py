@@ -38,15 +38,16 @@ from atom_cases import (  # noqa: E402
 )
 from bead_cases import bead_topology, write_beads  # noqa: E402
 from bead_cases import make_frames as make_bead_frames  # noqa: E402
-from cgdistill.atoms import count_frames, read_topology  # noqa: E402
-from cgdistill.beads import BeadFile, BeadFrames  # noqa: E402
-from cgdistill.config import check_config, read_students, read_yaml, validate  # noqa: E402
-from cgdistill.mapping import Mapper, map_trajectory  # noqa: E402
-from cgdistill.mapping_rules import MappingRules  # noqa: E402
-from cgdistill.prior import fit_prior, read_prior, write_prior  # noqa: E402
-from cgdistill.provenance import whole_file  # noqa: E402
-from cgdistill.split import read_split, split_frames, write_split  # noqa: E402
-from cgdistill.tables import read_table  # noqa: E402
+from cgdistill.config.check import check_config, read_students, validate  # noqa: E402
+from cgdistill.data.atoms import count_frames, read_topology  # noqa: E402
+from cgdistill.data.beads import BeadFile, BeadFrames  # noqa: E402
+from cgdistill.data.mapping import Mapper, map_trajectory  # noqa: E402
+from cgdistill.data.mapping_rules import MappingRules  # noqa: E402
+from cgdistill.data.split import read_split, split_frames, write_split  # noqa: E402
+from cgdistill.forcefield.prior import fit_prior, read_prior, write_prior  # noqa: E402
+from cgdistill.io.csv_tables import read_table  # noqa: E402
+from cgdistill.io.text import read_yaml  # noqa: E402
+from cgdistill.runtime.atomic_files import whole_file  # noqa: E402
 
 DEMO = ROOT / "resources" / "demo"
 CELL = CELLS["triclinic"]

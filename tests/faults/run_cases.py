@@ -17,11 +17,11 @@ import numpy as np
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tests" / "integration"))
 
-from cgdistill.evaluation.neighbours import NeighbourList  # noqa: E402
-from cgdistill.evaluation.potential import Evaluation  # noqa: E402
+from cgdistill.forcefield.potential import Evaluation  # noqa: E402
+from cgdistill.geometry.neighbours import NeighbourList  # noqa: E402
 from cgdistill.md.lammps_engine import Engine, MliapModel  # noqa: E402
+from cgdistill.md.protocol import Minimisation, SimulationSpec  # noqa: E402
 from cgdistill.md.simulation import RunPlan  # noqa: E402
-from cgdistill.md.simulation_spec import Minimisation, SimulationSpec  # noqa: E402
 from lj import IDENTITY, PROVENANCE, TRICLINIC, TYPES, lattice  # noqa: E402
 
 CELL = TRICLINIC

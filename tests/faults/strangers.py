@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 import torch
 from bead_cases import CELLS, Trap, bead_topology, configuration, make_model
-from cgdistill.errors import InputError
-from cgdistill.learning.network import MOST_PARAMETERS, save_model
-from cgdistill.md.simulation_spec import SimulationSpec
-from cgdistill.model_folder import export_model, load_networks
-from cgdistill.provenance import sha256_of
-from cgdistill.untrusted import LARGEST_JSON_BYTES
+from cgdistill.core.errors import InputError
+from cgdistill.export.model_folder import export_model, load_networks
+from cgdistill.forcefield.hipnn.model import MOST_PARAMETERS, save_model
+from cgdistill.io.untrusted import LARGEST_JSON_BYTES
+from cgdistill.md.protocol import SimulationSpec
+from cgdistill.provenance.record import sha256_of
 
 LIMIT_BYTES = 200 * 10**6
 NETWORK = Path("networks") / "seed-1"

@@ -15,10 +15,25 @@ import pandas as pd
 import pytest
 import torch
 from bead_cases import bead_topology, make_frames, network_spec
-from cgdistill.beads import BeadFile
-from cgdistill.collect import networks_of, performance_of, training_of
-from cgdistill.errors import InputError
-from cgdistill.learning.failures import (
+from cgdistill.analysis.run_analysis import analyse_reference, analyse_runs, read_cluster_cutoffs
+from cgdistill.analysis.stability import StabilitySpec
+from cgdistill.core.errors import InputError
+from cgdistill.core.seeds import derive
+from cgdistill.core.vocabulary import EXCLUDED, USED
+from cgdistill.data.beads import BeadFile
+from cgdistill.data.pair_frames import PairFrames
+from cgdistill.data.split import Split, write_split
+from cgdistill.forcefield.hipnn.model import load_model
+from cgdistill.forcefield.prior import fit_prior, write_prior
+from cgdistill.io.csv_tables import read_table, write_table
+from cgdistill.md.protocol import SimulationSpec
+from cgdistill.md.simulation import RunPlan, run_simulations
+from cgdistill.results.collect_tables import networks_of, performance_of, training_of
+from cgdistill.results.verdict import exclusions, stability
+from cgdistill.statistics import StatisticsSpec, summarise
+from cgdistill.structure.spec import StructureSpec
+from cgdistill.structure.tae import tae_table
+from cgdistill.training.failure_policy import (
     HEALTH_COLUMNS,
     FailurePolicy,
     judge_teachers,
@@ -26,24 +41,14 @@ from cgdistill.learning.failures import (
     sound_files,
     sound_networks,
 )
-from cgdistill.learning.frames import PairFrames
-from cgdistill.learning.network import load_model
-from cgdistill.learning.predictions import average_predictions, read_predictions, single_predictions, write_predictions
-from cgdistill.learning.training import Trainer, train
-from cgdistill.learning.training_job import TrainingTask, run_trainings
-from cgdistill.md.simulation import RunPlan, run_simulations
-from cgdistill.md.simulation_spec import SimulationSpec
-from cgdistill.prior import fit_prior, write_prior
-from cgdistill.runs import analyse_reference, analyse_runs, read_cluster_cutoffs
-from cgdistill.seeds import derive
-from cgdistill.split import Split, write_split
-from cgdistill.stability import StabilitySpec
-from cgdistill.statistics import StatisticsSpec, summarise
-from cgdistill.status import EXCLUDED, USED
-from cgdistill.structure.spec import StructureSpec
-from cgdistill.structure.tae import tae_table
-from cgdistill.tables import read_table, write_table
-from cgdistill.verdict import exclusions, stability
+from cgdistill.training.predictions import (
+    average_predictions,
+    read_predictions,
+    single_predictions,
+    write_predictions,
+)
+from cgdistill.training.trainer import Trainer, train
+from cgdistill.training.training_job import TrainingTask, run_trainings
 from table import document_part, training_table
 from test_training import SPEC, TRAIN, VALID
 from training_faults import NUMBERS, TRAINING_FAULTS, training
@@ -452,7 +457,7 @@ def test_tables_count_it(job):
 
 def test_its_runs_are_not_made_and_counted(job, tmp_path):
     """From the simulation to the sentences of the report."""
-    from cgdistill.evaluation.network_potential import JointNetworkPotential
+    from cgdistill.forcefield.hipnn.network_potential import JointNetworkPotential
 
     spec = SimulationSpec.from_config({
         "timestep_fs": 1.0, "equilibration_ps": 0.01, "production_ps": 0.03, "frame_every_ps": 0.01,
@@ -477,7 +482,7 @@ def test_its_runs_are_not_made_and_counted(job, tmp_path):
         "adf": {"triplets": [["Cho", "Cl", "Cho"]], "r_max_A": [5.0], "bin_width_deg": 10.0},
         "cdf": {"r_max_A": 8.0, "bin_width_A": 1.0, "resolved_every_ps": 0.01},
     })  # fmt: skip
-    from cgdistill.beads import BeadWriter
+    from cgdistill.data.beads import BeadWriter
 
     with BeadWriter(tmp_path / "beads.h5", topology, {}, True) as writer:
         writer.append(made)

@@ -23,15 +23,16 @@ from atom_cases import make_frames, write_dump, write_gro, write_top, write_trr
 from bead_cases import bead_topology, write_beads
 from bead_cases import make_frames as make_bead_frames
 from cases import CELL, HEADER, ROOT, ROW, RULES, schema, write_mda
-from cgdistill.atoms import count_frames, read_frames, read_topology
-from cgdistill.bead_input import Origin, open_trajectory
-from cgdistill.beads import BeadFile
-from cgdistill.config import check_config, read_students, read_yaml, validate
-from cgdistill.errors import InputError
-from cgdistill.mapping_rules import MappingRules
-from cgdistill.prior import fit_prior, read_prior, write_prior
-from cgdistill.split import read_split, split_frames, write_split
-from cgdistill.tables import read_table
+from cgdistill.config.check import check_config, read_students, validate
+from cgdistill.core.errors import InputError
+from cgdistill.data.atoms import count_frames, read_frames, read_topology
+from cgdistill.data.beads import BeadFile
+from cgdistill.data.cg_trajectory import Origin, open_trajectory
+from cgdistill.data.mapping_rules import MappingRules
+from cgdistill.data.split import read_split, split_frames, write_split
+from cgdistill.forcefield.prior import fit_prior, read_prior, write_prior
+from cgdistill.io.csv_tables import read_table
+from cgdistill.io.text import read_yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

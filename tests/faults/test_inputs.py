@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from cases import FAULTS, Fault
-from cgdistill.errors import InputError
+from cgdistill.core.errors import InputError
 from table import document_part, overview, table
 
 

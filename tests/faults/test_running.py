@@ -20,9 +20,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from cgdistill import devices
-from cgdistill.errors import InputError
-from cgdistill.tables import read_table
+from cgdistill.core.errors import InputError
+from cgdistill.io.csv_tables import read_table
+from cgdistill.runtime import devices
 from running_cases import CLOCK, ELSEWHERE, RUNNING, STAGES, Running
 from table import document_part, running_table
 

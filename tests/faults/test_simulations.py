@@ -12,13 +12,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cgdistill.lammps_dump import read_dump
+from cgdistill.analysis.run_analysis import analyse_runs
+from cgdistill.analysis.stability import StabilitySpec
+from cgdistill.io.csv_tables import read_table
+from cgdistill.io.lammps_dump import read_dump
 from cgdistill.md.lockstep import SeparatePotentials
 from cgdistill.md.simulation import run_simulations
-from cgdistill.runs import analyse_runs
-from cgdistill.stability import StabilitySpec
 from cgdistill.structure.spec import StructureSpec
-from cgdistill.tables import read_table
 from lj import MASSES, Crash
 from run_cases import CELL, EVERY, FAULTS, PAIR, SPEC, TYPES, Soft, at, hole, lattice, not_a_number, plan, start
 from table import document_part, simulations_table

@@ -32,24 +32,25 @@ import strangers
 import torch
 from bead_cases import TYPES, Trap, make_model, write_beads
 from cases import ROOT, RULES, schema
-from cgdistill.atoms import read_topology
-from cgdistill.bead_input import Origin, open_trajectory
-from cgdistill.beads import BeadFile
-from cgdistill.config import read_students, read_yaml, validate
-from cgdistill.errors import InputError
+from cgdistill.config.check import read_students, validate
+from cgdistill.core.errors import InputError
+from cgdistill.data.atoms import read_topology
+from cgdistill.data.beads import BeadFile
+from cgdistill.data.cg_trajectory import Origin, open_trajectory
+from cgdistill.data.split import read_split
+from cgdistill.export.model_folder import load_networks, written_mliap
 from cgdistill.figures.style import plain
-from cgdistill.learning import network
-from cgdistill.learning.predictions import Predictions, read_predictions, write_predictions
+from cgdistill.forcefield.hipnn import model as network
+from cgdistill.forcefield.prior import read_prior
+from cgdistill.io.csv_tables import read_table
+from cgdistill.io.text import read_yaml
+from cgdistill.io.untrusted import TYPE_NAME, open_hdf5
 from cgdistill.md.lammps_engine import _quoted
-from cgdistill.model_folder import load_networks, written_mliap
-from cgdistill.prior import read_prior
 from cgdistill.report.cards import read_card
 from cgdistill.report.page import render, template
-from cgdistill.split import read_split
+from cgdistill.report.sweep_study import StudyCell, write_study
 from cgdistill.structure.files import read_curves
-from cgdistill.study import StudyCell, write_study
-from cgdistill.tables import read_table
-from cgdistill.untrusted import TYPE_NAME, open_hdf5
+from cgdistill.training.predictions import Predictions, read_predictions, write_predictions
 from fabricate_report import VARIANTS, fabricate_report, fabricate_tables, read_config
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -373,9 +374,9 @@ def said_of_hdf5(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What is said of each file, read in a process apart: pointers that are followed end it, and loops do not."""
     top, script = tmp_path_factory.mktemp("hdf5"), [
         "import sys",
-        "from cgdistill.beads import BeadFile",
-        "from cgdistill.learning.predictions import read_predictions",
-        "from cgdistill.errors import InputError",
+        "from cgdistill.data.beads import BeadFile",
+        "from cgdistill.training.predictions import read_predictions",
+        "from cgdistill.core.errors import InputError",
         "for path in sys.argv[1:]:",
         "    try:",
         "        (BeadFile if path.endswith('beads.h5') else read_predictions)(path)",

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 from bead_cases import make_model
-from cgdistill.learning.failures import FailurePolicy
-from cgdistill.learning.frames import PairFrames
-from cgdistill.learning.training import LossWeights, Trainer, TrainingSpec
+from cgdistill.data.pair_frames import PairFrames
+from cgdistill.training.failure_policy import FailurePolicy
+from cgdistill.training.trainer import LossWeights, Trainer, TrainingSpec
 from test_training import SPEC, TRAIN, VALID
 
 NUMBERS = np.arange(10) * 3 + 100

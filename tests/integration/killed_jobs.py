@@ -171,12 +171,12 @@ def prepare(
     ``batch`` predicted by networks, ``forces`` evaluated in a simulation, ``configuration`` analysed, before that;
     ``run``: where LAMMPS shall advance one of the systems, it gets a command that it does not know.
     """
-    from cgdistill.beads import BeadWriter
-    from cgdistill.evaluation.network_potential import JointNetworkPotential
-    from cgdistill.learning import training
+    from cgdistill.data.beads import BeadWriter
+    from cgdistill.forcefield.hipnn.network_potential import JointNetworkPotential
     from cgdistill.md import checkpoint
     from cgdistill.md.lammps_engine import Engine
     from cgdistill.structure.pairs import Frame
+    from cgdistill.training import trainer as training
 
     left = number
 
@@ -273,8 +273,8 @@ def train(folder: Path, inputs: Path) -> None:
     from dataclasses import asdict
 
     from bead_cases import network_spec
-    from cgdistill.learning.training import Trainer
-    from cgdistill.learning.training_job import TrainingTask, run_trainings
+    from cgdistill.training.trainer import Trainer
+    from cgdistill.training.training_job import TrainingTask, run_trainings
     from test_training import SPEC
 
     begin, save = Trainer.batches, Trainer._save
@@ -299,10 +299,10 @@ def simulate(folder: Path, inputs: Path, reach_A: float | None = None) -> None:
     """Two runs in lockstep, of two networks; forces of a run are undefined once a bead has gone ``reach_A``."""
     import numpy as np
     from bead_cases import make_model
-    from cgdistill.beads import BeadFile
-    from cgdistill.evaluation.network_potential import JointNetworkPotential
+    from cgdistill.data.beads import BeadFile
+    from cgdistill.forcefield.hipnn.network_potential import JointNetworkPotential
+    from cgdistill.md.protocol import SimulationSpec
     from cgdistill.md.simulation import RunPlan, _Run, run_simulations
-    from cgdistill.md.simulation_spec import SimulationSpec
 
     following = _Run._next_stop
 
@@ -352,9 +352,9 @@ def blow_up(folder: Path, inputs: Path) -> None:
 def map_atoms(folder: Path, inputs: Path) -> None:
     """Mapping, with the calls of its script."""
     from atom_cases import rules
-    from cgdistill.atoms import read_topology
-    from cgdistill.mapping import Mapper, map_trajectory
-    from cgdistill.provenance import whole_file
+    from cgdistill.data.atoms import read_topology
+    from cgdistill.data.mapping import Mapper, map_trajectory
+    from cgdistill.runtime.atomic_files import whole_file
 
     mapper = Mapper(rules(), read_topology(inputs / "atoms.gro", inputs / "atoms.top"))
     with whole_file(folder / "out/beads.h5") as partial:
@@ -386,7 +386,7 @@ def structure(folder: Path, inputs: Path) -> None:
 
 def predict(folder: Path, inputs: Path) -> None:
     """Predictions of the teachers in ``inputs/teachers``, copied into the folder as Snakemake would find them."""
-    from cgdistill.learning.prediction_job import predict_teachers
+    from cgdistill.training.prediction_job import predict_teachers
 
     # Provenance holds the paths: they are to be the same in every folder.
     os.chdir(folder)
@@ -430,18 +430,18 @@ def serve() -> dict | None:
 def main() -> None:
     """The process itself, and each of its children."""
     import bead_cases  # noqa: F401
-    import cgdistill.evaluation.network_potential
-    import cgdistill.exclusive
-    import cgdistill.learning.prediction_job
-    import cgdistill.learning.training_job
-    import cgdistill.mapping
+    import cgdistill.analysis.run_analysis
+    import cgdistill.data.mapping
+    import cgdistill.forcefield.hipnn.network_potential
     import cgdistill.md.simulation
-    import cgdistill.runs
+    import cgdistill.runtime.locks
+    import cgdistill.training.prediction_job
+    import cgdistill.training.training_job
     import numba
     import torch
-    from cgdistill.console import job
+    from cgdistill.runtime.job import job
 
-    cgdistill.exclusive._PATIENCE_S = 0.5
+    cgdistill.runtime.locks._PATIENCE_S = 0.5
     torch.set_num_threads(1)
     # Loads most of numba; starts no threads, which a child would lack.
     numba.njit(lambda x: x + 1)(1)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from cgdistill.beads import BeadTopology
-from cgdistill.evaluation.neighbours import NeighbourList
-from cgdistill.evaluation.potential import Evaluation
+from cgdistill.data.beads import BeadTopology
+from cgdistill.forcefield.potential import Evaluation
+from cgdistill.geometry.neighbours import NeighbourList
 from cgdistill.md.lammps_engine import Engine
 from cgdistill.md.lockstep import SeparatePotentials
+from cgdistill.md.protocol import SimulationSpec
 from cgdistill.md.simulation import RunPlan, run_simulation, run_simulations
-from cgdistill.md.simulation_spec import SimulationSpec
 
 TYPES = ("A", "B")
 MASSES = np.array([35.0, 60.0])

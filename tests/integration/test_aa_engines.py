@@ -20,11 +20,11 @@ import numpy as np
 import pytest
 from cgdistill.aa.engines import engine
 from cgdistill.aa.gro import read_gro, write_gro
-from cgdistill.aa.protocol import ProtocolSpec
 from cgdistill.aa.stage import StageInput
 from cgdistill.aa.system import SystemSpec, build_box, write_topology
-from cgdistill.errors import InputError
-from cgdistill.tables import read_provenance, read_table
+from cgdistill.config.aa_protocol import ProtocolSpec
+from cgdistill.core.errors import InputError
+from cgdistill.io.csv_tables import read_provenance, read_table
 from MDAnalysis.lib.formats.libmdaxdr import TRRFile
 
 ENGINES = ["gromacs", "openmm"]
@@ -242,9 +242,9 @@ import sys
 from pathlib import Path
 from cgdistill.aa import gromacs
 from cgdistill.aa.engines import engine
-from cgdistill.aa.protocol import ProtocolSpec
+from cgdistill.config.aa_protocol import ProtocolSpec
 from cgdistill.aa.stage import StageInput
-from cgdistill.console import job
+from cgdistill.runtime.job import job
 import json
 values = json.loads(sys.argv[1])
 folder = Path(sys.argv[2])
@@ -482,9 +482,9 @@ _OPENMM = """
 import json, os, sys
 from pathlib import Path
 from cgdistill.aa import openmm
-from cgdistill.aa.protocol import ProtocolSpec
+from cgdistill.config.aa_protocol import ProtocolSpec
 from cgdistill.aa.stage import StageInput
-from cgdistill.console import job
+from cgdistill.runtime.job import job
 values, folder, stage, number, at = json.loads(sys.argv[1]), Path(sys.argv[2]), *sys.argv[5:]
 step_to = openmm._step_to
 def with_signal(context, target, stop):

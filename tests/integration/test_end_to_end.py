@@ -10,8 +10,8 @@ import sys
 import pandas as pd
 import pytest
 import yaml
-from cgdistill.__main__ import main
-from cgdistill.tables import read_table
+from cgdistill.cli.main import main
+from cgdistill.io.csv_tables import read_table
 
 RUN = "end-to-end"
 

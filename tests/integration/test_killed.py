@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from cgdistill.beads import BeadFile, BeadFrames, BeadWriter
-from cgdistill.lammps_dump import read_dump
-from cgdistill.learning.predictions import read_predictions
-from cgdistill.prior import fit_prior, write_prior
-from cgdistill.split import Split, write_split
+from cgdistill.data.beads import BeadFile, BeadFrames, BeadWriter
+from cgdistill.data.split import Split, write_split
+from cgdistill.forcefield.prior import fit_prior, write_prior
+from cgdistill.io.csv_tables import read_table
+from cgdistill.io.lammps_dump import read_dump
 from cgdistill.structure.files import read_blocks, read_curves, read_resolved, read_series
-from cgdistill.tables import read_table
+from cgdistill.training.predictions import read_predictions
 from killed_jobs import EPOCHS, SIMULATION, STEPS, Jobs
 
 sys.path.append(str(Path(__file__).parent.parent / "unit"))

@@ -21,18 +21,18 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from cgdistill.atoms import count_frames, read_frames, read_topology
-from cgdistill.beads import BeadFile, BeadFrames, BeadWriter
-from cgdistill.devices import _held, claim
-from cgdistill.errors import InputError
-from cgdistill.lammps_dump import read_dump, truncate_dump
-from cgdistill.learning.network import BeadModel, NetworkSpec, load_model, save_model
-from cgdistill.learning.predictions import PredictionFile, read_predictions, writing_predictions
+from cgdistill.core.errors import InputError
+from cgdistill.data.atoms import count_frames, read_frames, read_topology
+from cgdistill.data.beads import BeadFile, BeadFrames, BeadWriter
+from cgdistill.data.split import Split, read_split, write_split
+from cgdistill.forcefield.hipnn.model import BeadModel, NetworkSpec, load_model, save_model
+from cgdistill.forcefield.prior import RepulsivePrior
+from cgdistill.io.csv_tables import read_table
+from cgdistill.io.lammps_dump import read_dump, truncate_dump
 from cgdistill.md.lammps_engine import Engine
-from cgdistill.prior import RepulsivePrior
-from cgdistill.split import Split, read_split, write_split
+from cgdistill.runtime.devices import _held, claim
 from cgdistill.structure.files import CURVE_COLUMNS, label_run, read_curves, write_curves
-from cgdistill.tables import read_table
+from cgdistill.training.predictions import PredictionFile, read_predictions, writing_predictions
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))

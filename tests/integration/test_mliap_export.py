@@ -20,12 +20,12 @@ import sys
 import numpy as np
 import pytest
 import torch
-from cgdistill.beads import BeadTopology
-from cgdistill.evaluation.network_potential import NetworkPotential
-from cgdistill.learning.network import BeadModel, NetworkSpec, save_model
-from cgdistill.md.simulation_spec import SimulationSpec
-from cgdistill.model_folder import export_model, load_networks
-from cgdistill.prior import RepulsivePrior
+from cgdistill.data.beads import BeadTopology
+from cgdistill.export.model_folder import export_model, load_networks
+from cgdistill.forcefield.hipnn.model import BeadModel, NetworkSpec, save_model
+from cgdistill.forcefield.hipnn.network_potential import NetworkPotential
+from cgdistill.forcefield.prior import RepulsivePrior
+from cgdistill.md.protocol import SimulationSpec
 
 TYPES = ("Cho", "Cl", "Urea")
 CUTOFF_A, SKIN_A = 6.0, 1.0

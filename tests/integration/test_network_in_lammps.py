@@ -5,18 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from cgdistill.atoms import read_topology
-from cgdistill.beads import BeadFile
-from cgdistill.config import read_yaml
-from cgdistill.evaluation.network_potential import NetworkPotential
-from cgdistill.learning.frames import PairFrames
-from cgdistill.learning.network import BeadModel, NetworkSpec
-from cgdistill.learning.training import LossWeights, Trainer, TrainingSpec
-from cgdistill.mapping import Mapper, map_trajectory
-from cgdistill.mapping_rules import MappingRules
-from cgdistill.md.lammps_engine import BeadSystem, Engine
-from cgdistill.md.simulation_spec import SimulationSpec
-from cgdistill.prior import fit_prior, prior_from_table
+from cgdistill.data.atoms import read_topology
+from cgdistill.data.beads import BeadFile
+from cgdistill.data.mapping import Mapper, map_trajectory
+from cgdistill.data.mapping_rules import MappingRules
+from cgdistill.data.pair_frames import PairFrames
+from cgdistill.forcefield.hipnn.model import BeadModel, NetworkSpec
+from cgdistill.forcefield.hipnn.network_potential import NetworkPotential
+from cgdistill.forcefield.prior import fit_prior, prior_from_table
+from cgdistill.io.text import read_yaml
+from cgdistill.md.lammps_engine import Engine
+from cgdistill.md.protocol import SimulationSpec
+from cgdistill.md.system import BeadSystem
+from cgdistill.training.trainer import LossWeights, Trainer, TrainingSpec
 
 NETWORK = NetworkSpec(2, 1, 2, 6, 16, 7.5, 2.5, 7.0)
 TRAINING = TrainingSpec(4e-3, 4, 8, 4, "learning-rate", 0.5, 10, 1e-5, 8, 10)

@@ -17,18 +17,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from cgdistill.__main__ import main
-from cgdistill.beads import BeadTopology
-from cgdistill.errors import InputError
-from cgdistill.evaluation.network_potential import NetworkPotential
-from cgdistill.lammps_dump import read_dump
-from cgdistill.learning.network import BeadModel, NetworkSpec, save_model
+from cgdistill.cli.main import main
+from cgdistill.core.errors import InputError
+from cgdistill.data.beads import BeadTopology
+from cgdistill.export.model_folder import export_model
+from cgdistill.forcefield.hipnn.model import BeadModel, NetworkSpec, save_model
+from cgdistill.forcefield.hipnn.network_potential import NetworkPotential
+from cgdistill.forcefield.hipnn.plugin_build import build_plugin, find_compiler
+from cgdistill.forcefield.hipnn.plugin_model import write_plugin_model
+from cgdistill.forcefield.prior import RepulsivePrior
+from cgdistill.io.lammps_dump import read_dump
 from cgdistill.md.lammps_files import write_data_file
-from cgdistill.md.plugin_build import build_plugin, find_compiler
-from cgdistill.md.plugin_model import write_plugin_model
-from cgdistill.md.simulation_spec import Minimisation, SimulationSpec
-from cgdistill.model_folder import export_model
-from cgdistill.prior import RepulsivePrior
+from cgdistill.md.protocol import Minimisation, SimulationSpec
 
 try:
     find_compiler()

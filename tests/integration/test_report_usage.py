@@ -10,13 +10,14 @@ import sys
 import numpy as np
 import pytest
 import torch
-from cgdistill.evaluation.network_potential import NetworkPotential
-from cgdistill.learning.network import BeadModel, NetworkSpec, save_model
+from cgdistill.export.model_folder import FORMAT, load_networks
+from cgdistill.forcefield.hipnn.model import BeadModel, NetworkSpec, save_model
+from cgdistill.forcefield.hipnn.network_potential import NetworkPotential
+from cgdistill.forcefield.prior import RepulsivePrior
 from cgdistill.md.lammps_files import write_data_file
-from cgdistill.model_folder import FORMAT, load_networks
-from cgdistill.prior import RepulsivePrior
-from cgdistill.provenance import sha256_of, write_json
+from cgdistill.provenance.record import sha256_of
 from cgdistill.report.page import template
+from cgdistill.runtime.atomic_files import write_json
 
 TYPES, CELL_A = ("A", "B"), 16.0
 

@@ -10,13 +10,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cgdistill.errors import InputError
-from cgdistill.lammps_dump import read_dump
-from cgdistill.md.lammps_engine import BeadSystem, Engine, MliapModel
+from cgdistill.core.errors import InputError
+from cgdistill.core.units import kinetic_temperature_K, ns_per_day
+from cgdistill.io.csv_tables import read_provenance, read_table
+from cgdistill.io.lammps_dump import read_dump
+from cgdistill.md.lammps_engine import Engine, MliapModel
 from cgdistill.md.lammps_files import write_data_file, write_lammps_input
 from cgdistill.md.lammps_library import load_lammps, mliap_works
-from cgdistill.tables import read_provenance, read_table
-from cgdistill.units import kinetic_temperature_K, ns_per_day
+from cgdistill.md.system import BeadSystem
 from lj import (
     CUBIC,
     IDENTITY,

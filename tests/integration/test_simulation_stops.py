@@ -13,12 +13,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cgdistill.evaluation.potential import Evaluation
-from cgdistill.lammps_dump import read_dump
+from cgdistill.forcefield.potential import Evaluation
+from cgdistill.io.csv_tables import read_table
+from cgdistill.io.lammps_dump import read_dump
 from cgdistill.md.lammps_engine import MliapModel
 from cgdistill.md.simulation import RunPlan, _Run
-from cgdistill.signals import Interrupted
-from cgdistill.tables import read_table
+from cgdistill.runtime.signals import Interrupted
 from lj import (
     CUBIC,
     CUTOFF_A,

@@ -12,11 +12,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cgdistill.lammps_dump import read_dump
+from cgdistill.core.units import ns_per_day
+from cgdistill.io.csv_tables import read_table
+from cgdistill.io.lammps_dump import read_dump
 from cgdistill.md.lammps_engine import Engine
-from cgdistill.signals import Interrupted
-from cgdistill.tables import read_table
-from cgdistill.units import ns_per_day
+from cgdistill.runtime.signals import Interrupted
 from lj import PROVENANCE, At, Crash, LennardJones, crash, simulate_several
 
 FILES = ("equilibration.lammpstrj", "trajectory.lammpstrj", "thermo.csv", "final.data", "last_frames.lammpstrj")

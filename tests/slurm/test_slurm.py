@@ -20,8 +20,8 @@ import numpy as np
 import psutil
 import pytest
 import yaml
-from cgdistill.lammps_dump import read_dump
-from cgdistill.tables import read_table
+from cgdistill.io.csv_tables import read_table
+from cgdistill.io.lammps_dump import read_dump
 
 #: What Slurm writes where there is nothing.
 NONE = "(null)"

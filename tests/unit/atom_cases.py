@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from cgdistill.mapping_rules import MappingRules
+from cgdistill.data.mapping_rules import MappingRules
 from MDAnalysis.lib.formats.libmdaxdr import TRRFile
 
 CELLS = {

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 import numpy as np
-from cgdistill.beads import BeadFrames, BeadTopology, BeadWriter
-from cgdistill.learning.network import BeadModel, NetworkSpec
-from cgdistill.prior import RepulsivePrior
+from cgdistill.data.beads import BeadFrames, BeadTopology, BeadWriter
+from cgdistill.forcefield.hipnn.model import BeadModel, NetworkSpec
+from cgdistill.forcefield.prior import RepulsivePrior
 
 TYPES = ("Cho", "Cl")
 CELLS = {

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
-from cgdistill.beads import BeadFrames, BeadTopology, BeadWriter
-from cgdistill.learning.predictions import average_predictions, single_predictions, write_predictions
-from cgdistill.split import split_frames, write_split
+from cgdistill.data.beads import BeadFrames, BeadTopology, BeadWriter
+from cgdistill.data.split import split_frames, write_split
+from cgdistill.io.csv_tables import write_table
 from cgdistill.structure.files import label_run, write_curves, write_resolved, write_series
 from cgdistill.structure.tae import tae_table
-from cgdistill.tables import write_table
+from cgdistill.training.predictions import average_predictions, single_predictions, write_predictions
 
 ROOT = Path(__file__).parents[2]
 TYPES = ("Cho", "Cl", "Urea")

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
-from cgdistill.beads import BeadFrames, BeadTopology, BeadWriter
+from cgdistill.data.beads import BeadFrames, BeadTopology, BeadWriter
+from cgdistill.data.split import split_frames, write_split
 from cgdistill.figures.catalogue import catalogue
 from cgdistill.figures.style import Palette, models_in_order
+from cgdistill.io.csv_tables import write_table
 from cgdistill.report.data import ReportData, gather
-from cgdistill.split import split_frames, write_split
-from cgdistill.tables import write_table
 from PIL import Image, ImageDraw
 
 ROOT = Path(__file__).parents[2]

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 from bead_cases import CELLS, TYPES, configuration
-from cgdistill.evaluation.neighbours import NeighbourList
 from cgdistill.forcefield.pair_spline.basis import PairSplineSpec, SplineBasis
 from cgdistill.forcefield.pair_spline.equations import NormalEquations, add_frames
 from cgdistill.forcefield.pair_spline.fit import fit
 from cgdistill.forcefield.pair_spline.model import PairSplineModel
+from cgdistill.geometry.neighbours import NeighbourList
 
 SPEC = PairSplineSpec(cutoff_A=5.0, knot_spacing_A=0.5, smoothing_pairs=0.0)
 

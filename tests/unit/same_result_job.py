@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from cgdistill.console import job
+from cgdistill.runtime.job import job
 
 CELL_A = 28.0
 SIDE = 8
@@ -22,19 +22,19 @@ def main(folder: Path, threads: int) -> None:
     import numpy as np
     import torch
     from bead_cases import bead_topology, configuration
-    from cgdistill.beads import BeadFile, BeadFrames, BeadWriter
-    from cgdistill.evaluation.network_potential import JointNetworkPotential
-    from cgdistill.learning.network import load_model
-    from cgdistill.learning.prediction_job import predict_teachers
-    from cgdistill.learning.predictions import average_predictions, read_predictions, write_predictions
-    from cgdistill.learning.training_job import TrainingTask, run_trainings
+    from cgdistill.analysis.run_analysis import analyse_reference
+    from cgdistill.data.beads import BeadFile, BeadFrames, BeadWriter
+    from cgdistill.data.split import Split, write_split
+    from cgdistill.forcefield.hipnn.model import load_model
+    from cgdistill.forcefield.hipnn.network_potential import JointNetworkPotential
+    from cgdistill.forcefield.prior import fit_prior, write_prior
+    from cgdistill.md.protocol import SimulationSpec
     from cgdistill.md.simulation import RunPlan, run_simulations
-    from cgdistill.md.simulation_spec import SimulationSpec
-    from cgdistill.prior import fit_prior, write_prior
-    from cgdistill.runs import analyse_reference
-    from cgdistill.split import Split, write_split
     from cgdistill.structure.files import write_blocks, write_curves, write_series
     from cgdistill.structure.spec import StructureSpec
+    from cgdistill.training.prediction_job import predict_teachers
+    from cgdistill.training.predictions import average_predictions, read_predictions, write_predictions
+    from cgdistill.training.training_job import TrainingTask, run_trainings
 
     torch.set_num_threads(threads)
     cell = np.diag([CELL_A] * 3)

@@ -7,10 +7,10 @@ import pytest
 from cgdistill.aa import gromacs
 from cgdistill.aa.engines import engine
 from cgdistill.aa.gro import Structure, write_gro
-from cgdistill.aa.protocol import ProtocolSpec
 from cgdistill.aa.stage import StageInput, check_cutoff, require_velocities, stage_key
 from cgdistill.aa.trr import FrameWriter, join_frames, read_forces
-from cgdistill.errors import InputError
+from cgdistill.config.aa_protocol import ProtocolSpec
+from cgdistill.core.errors import InputError
 
 
 def section(**changes):

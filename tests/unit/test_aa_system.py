@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from cgdistill.aa.gro import Structure, read_gro, write_gro
 from cgdistill.aa.system import SystemSpec, build_box, included_files, read_molecule, write_topology
-from cgdistill.errors import InputError
+from cgdistill.core.errors import InputError
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from cgdistill.learning.adam import Adam
+from cgdistill.training.adam import Adam
 
 
 def parameters():

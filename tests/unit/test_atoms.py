@@ -17,8 +17,8 @@ from atom_cases import (
     write_top,
     write_trr,
 )
-from cgdistill.atoms import count_frames, read_frames, read_topology
-from cgdistill.errors import InputError
+from cgdistill.core.errors import InputError
+from cgdistill.data.atoms import count_frames, read_frames, read_topology
 
 CELL = CELLS["triclinic"]
 KCAL_MOL_A_PER_KJ_MOL_NM = 1.0 / 41.84

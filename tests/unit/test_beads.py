@@ -6,8 +6,8 @@ import h5py
 import numpy as np
 import pytest
 from bead_cases import bead_topology, make_frames, write_beads
-from cgdistill.beads import BeadFile, BeadFrames, BeadTopology, BeadWriter
-from cgdistill.errors import InputError
+from cgdistill.core.errors import InputError
+from cgdistill.data.beads import BeadFile, BeadFrames, BeadTopology, BeadWriter
 
 
 def test_round_trip_in_chunks(tmp_path):

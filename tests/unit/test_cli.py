@@ -11,10 +11,10 @@ import MDAnalysis as mda
 import numpy as np
 import pandas as pd
 import pytest
-from cgdistill.__main__ import main
-from cgdistill.beads import BeadFile
+from cgdistill.cli.main import main
+from cgdistill.data.beads import BeadFile
+from cgdistill.io.csv_tables import read_provenance, read_table, write_table
 from cgdistill.structure.files import read_curves
-from cgdistill.tables import read_provenance, read_table, write_table
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "data" / "travis"
@@ -95,7 +95,7 @@ def test_help(command, capsys):
 def test_it_starts_without_what_it_does_not_need():
     """``--help`` of the installed program, without torch, MDAnalysis or numba."""
     code = (
-        "import sys\nfrom cgdistill.__main__ import main\ntry:\n    main(['--help'])\nexcept SystemExit: pass\n"
+        "import sys\nfrom cgdistill.cli.main import main\ntry:\n    main(['--help'])\nexcept SystemExit: pass\n"
         "sys.exit(' '.join({'torch', 'MDAnalysis', 'numba', 'matplotlib'} & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -6,10 +6,10 @@ import json
 
 import pandas as pd
 import pytest
-from cgdistill import collect
-from cgdistill.errors import InputError
+from cgdistill.core.errors import InputError
+from cgdistill.io.csv_tables import write_table
+from cgdistill.results import collect_tables as collect
 from cgdistill.structure.files import write_curves
-from cgdistill.tables import write_table
 from fabricate import STAMP
 
 

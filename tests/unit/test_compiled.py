@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from cgdistill.evaluation import compiled, environment_cpu, md_kernels, pair_kernels
-from cgdistill.provenance import _imported_modules
+from cgdistill.forcefield.hipnn import compiled, environment_cpu, md_kernels, pair_kernels
+from cgdistill.provenance.source_digest import _imported_modules
 
 
 @pytest.mark.parametrize("module", [environment_cpu, md_kernels, pair_kernels])

@@ -6,8 +6,9 @@ import copy
 
 import pytest
 import yaml
-from cgdistill.config import check_config, read_students, read_yaml, sorted_keys, validate
-from cgdistill.errors import InputError
+from cgdistill.config.check import check_config, read_students, sorted_keys, validate
+from cgdistill.core.errors import InputError
+from cgdistill.io.text import read_yaml
 
 TYPES = ("Cho", "Cl", "Urea")
 

@@ -12,21 +12,23 @@ import time
 
 import pytest
 import tqdm
-from cgdistill.console import Progress, job, log
+from cgdistill.runtime.job import Progress, job, log
 
 JOB = """
 {before}
 import numpy as np
-from cgdistill.console import job
+from cgdistill.runtime.job import job
 with job(None, 1):
-    from cgdistill.evaluation.neighbours import NeighbourList
+    from cgdistill.geometry.neighbours import NeighbourList
     pairs = NeighbourList(3.0, 0.0).pairs(np.random.default_rng(0).uniform(0, 9, (20, 3)), 9.0 * np.eye(3))
     import numba
     print(len(pairs[0]), numba.get_num_threads())
 """
 
 
-@pytest.mark.parametrize("before", ["", "import numba, cgdistill.prior", "import numba; numba.get_num_threads()"])
+@pytest.mark.parametrize(
+    "before", ["", "import numba, cgdistill.forcefield.prior", "import numba; numba.get_num_threads()"]
+)
 def test_threads_are_pinned_whenever_numba_was_loaded(before):
     """Before the job, with its threads started or not, or within it; loops in parallel work in each case."""
     done = subprocess.run([sys.executable, "-c", JOB.format(before=before)], capture_output=True, text=True)
@@ -37,7 +39,7 @@ def test_threads_are_pinned_whenever_numba_was_loaded(before):
 
 BUSY = """
 import os, time
-from cgdistill.console import job
+from cgdistill.runtime.job import job
 with job(None, {threads}):
     import numba, numpy as np, torch
     @numba.njit(parallel=True, fastmath=False)
@@ -67,7 +69,7 @@ def test_a_job_keeps_to_its_threads():
 
 CRASH = """
 import ctypes, sys
-from cgdistill.console import job
+from cgdistill.runtime.job import job
 with job({log!r}):
     ctypes.string_at(1)
 """

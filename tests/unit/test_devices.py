@@ -11,10 +11,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from cgdistill import devices
 from cgdistill.aa.stage import StageInput
-from cgdistill.devices import choose_device, claim
-from cgdistill.errors import InputError
+from cgdistill.core.errors import InputError
+from cgdistill.runtime import devices
+from cgdistill.runtime.devices import choose_device, claim
 
 
 @pytest.fixture(autouse=True)

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from bead_cases import CELLS, TYPES, bead_topology, configuration, make_model
-from cgdistill.beads import BeadFile
-from cgdistill.ensemble_spread import (
+from cgdistill.analysis.ensemble_spread import (
     COLUMNS,
     Disagreement,
     compute_spread,
@@ -15,15 +14,16 @@ from cgdistill.ensemble_spread import (
     read_last_frames,
     spread_table,
 )
-from cgdistill.errors import InputError
-from cgdistill.evaluation.network_potential import NetworkPotential
+from cgdistill.core.errors import InputError
+from cgdistill.data.beads import BeadFile
+from cgdistill.data.pair_frames import PairFrames
+from cgdistill.data.split import Split, write_split
 from cgdistill.figures.spread import spread_figure
 from cgdistill.figures.style import Model, Palette
-from cgdistill.learning.frames import PairFrames
-from cgdistill.learning.metrics import centre_per_type
-from cgdistill.learning.network import load_model, save_model
-from cgdistill.learning.prediction_job import predict_teachers
-from cgdistill.split import Split, write_split
+from cgdistill.forcefield.hipnn.model import load_model, save_model
+from cgdistill.forcefield.hipnn.network_potential import NetworkPotential
+from cgdistill.training.metrics import centre_per_type
+from cgdistill.training.prediction_job import predict_teachers
 
 TEST = np.array([9, 10, 11])
 MEASURES = ["force_rms_kcal_mol_A", "force_spread_kcal_mol_A", "epsilon_spread_kcal_mol"]
@@ -90,7 +90,7 @@ def test_nearest_distances_by_brute_force(cell, tmp_path):
     distances[distances < 1e-9] = np.inf
     expected = np.stack([distances[:, types == kind].min(axis=(1, 2)) for kind in (0, 1)], axis=1)
     expected[expected > 5.0] = np.inf
-    from cgdistill.beads import BeadFrames, BeadWriter
+    from cgdistill.data.beads import BeadFrames, BeadWriter
 
     with BeadWriter(tmp_path / "one.h5", bead_topology(types), {}, forces=False) as writer:
         writer.append(BeadFrames(positions[None], None, CELLS[cell][None], np.zeros(1)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from cgdistill.evaluation.environment import N_COMPONENTS, Rows, environment_sums, n_padded, pair_gradient
+from cgdistill.forcefield.hipnn.environment import N_COMPONENTS, Rows, environment_sums, n_padded, pair_gradient
 
 CUTOFF_A = 9.0
 N_BEADS, N_TYPES, N_SENSITIVITIES = 6, 3, 20

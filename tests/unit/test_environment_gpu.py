@@ -13,7 +13,7 @@ from importlib.util import find_spec
 
 import pytest
 import torch
-from cgdistill.evaluation import environment_gpu
+from cgdistill.forcefield.hipnn import environment_gpu
 from gpu_cases import DEVICE, INTERPRETED, compiles, launches, run_in_interpreter, starts_interpreter
 
 CUTOFF_A = 12.0

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from cgdistill.equilibration import detect_equilibration, equilibration_of_run
-from cgdistill.errors import InputError
+from cgdistill.analysis.equilibration import detect_equilibration, equilibration_of_run
+from cgdistill.core.errors import InputError
 from pymbar import timeseries
 
 
@@ -55,7 +55,7 @@ def test_a_few_samples_far_off_at_the_start():
 
 def test_import_is_quiet():
     """pymbar's notices about JAX and about short series do not reach the log of a job."""
-    code = "import cgdistill.equilibration"
+    code = "import cgdistill.analysis.equilibration"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout == done.stderr == ""
 

@@ -7,9 +7,9 @@ import os
 import time
 
 import pytest
-from cgdistill import exclusive as module
-from cgdistill.errors import InputError
-from cgdistill.exclusive import exclusive, hold, lock_path
+from cgdistill.core.errors import InputError
+from cgdistill.runtime import locks as module
+from cgdistill.runtime.locks import exclusive, hold, lock_path
 
 
 @pytest.fixture(autouse=True)

@@ -19,10 +19,10 @@ import pyarrow
 import pytest
 import torch
 from cgdistill.aa.trr import FrameWriter
-from cgdistill.faults import disk_fault, one_line
-from cgdistill.hdf5_output import Hdf5Output
+from cgdistill.io.hdf5_writer import Hdf5Output
 from cgdistill.md.lammps_engine import restart_is_whole
-from cgdistill.provenance import whole_file
+from cgdistill.runtime.atomic_files import whole_file
+from cgdistill.runtime.machine_errors import disk_fault, one_line
 from safetensors.torch import save_file
 
 
@@ -158,7 +158,7 @@ def test_probe_leaves_the_file_as_it_was(tmp_path):
 HDF5 = """
 import resource, signal, sys
 import numpy as np
-from cgdistill.hdf5_output import Hdf5Output
+from cgdistill.io.hdf5_writer import Hdf5Output
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 try:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from cgdistill.errors import InputError
+from cgdistill.core.errors import InputError
 from cgdistill.figures import draw
 from cgdistill.figures.catalogue import catalogue, drawn_by
+from cgdistill.figures.pictures import Picture
 from cgdistill.figures.style import Palette, models_in_order
-from cgdistill.pictures import Picture
 from cgdistill.structure.files import read_curves, write_curves
 from fabricate import DEFAULT, SEEDS, STAMP, fabricate, read_config, student_rows
 

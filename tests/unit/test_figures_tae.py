@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from cgdistill.figures.comparison import MARKS, comparison_figure, matrices_of
 from cgdistill.figures.style import Palette, models_in_order
-from cgdistill.figures.tae import item_figure, overall_figure, value_text
+from cgdistill.figures.tae import item_figure, overall_figure
 from cgdistill.statistics import StatisticsSpec, compare_variants
+from cgdistill.structure.metrics import value_text
 from test_statistics_comparison import kinds_of, tables
 from test_verdict import ERRORS, summary_of
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cgdistill.cells import lower_triangular
-from cgdistill.force_scale import ForceScale
-from cgdistill.units import BOLTZMANN_kcal_mol_K
-from cgdistill.whole import bonds_within_residues, placement
+from cgdistill.core.units import BOLTZMANN_kcal_mol_K
+from cgdistill.data.force_checks import ForceScale
+from cgdistill.data.unwrapping import bonds_within_residues, placement
+from cgdistill.geometry.cells import lower_triangular
 
 N_CHAINS, SPRING = 300, 6.0
 CELL = np.array([[24.0, 0.0, 0.0], [-5.0, 23.0, 0.0], [4.0, 6.0, 22.0]])

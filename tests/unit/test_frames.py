@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from cgdistill.beads import BeadFile
-from cgdistill.evaluation.neighbours import NeighbourList
-from cgdistill.learning.frames import PairFrames
+from cgdistill.data.beads import BeadFile
+from cgdistill.data.pair_frames import PairFrames
+from cgdistill.geometry.neighbours import NeighbourList
 
 CUTOFF_A = 4.5
 

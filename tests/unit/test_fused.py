@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 from bead_cases import CELLS, PRIOR, configuration, make_model, network_spec
-from cgdistill.evaluation import fused
-from cgdistill.evaluation.fused import beyond_reach, stacked_energies_and_forces
-from cgdistill.evaluation.neighbours import NeighbourList
-from cgdistill.learning.frames import Batch
-from cgdistill.learning.network import BeadModel
+from cgdistill.data.pair_frames import Batch
+from cgdistill.forcefield.hipnn import fused
+from cgdistill.forcefield.hipnn.fused import beyond_reach, stacked_energies_and_forces
+from cgdistill.forcefield.hipnn.model import BeadModel
+from cgdistill.geometry.neighbours import NeighbourList
 
 #: Largest error as a fraction of the root mean square.
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 from bead_cases import CELLS, PRIOR, configuration
-from cgdistill.errors import InputError
-from cgdistill.evaluation.geometry_gpu import PairList, find_candidates
-from cgdistill.evaluation.neighbours import NeighbourList
+from cgdistill.core.errors import InputError
+from cgdistill.forcefield.hipnn.geometry_gpu import PairList, find_candidates
+from cgdistill.geometry.neighbours import NeighbourList
 from gpu_cases import DEVICE, launches, run_in_interpreter, starts_interpreter
 
 N_TYPES = 2
@@ -70,7 +70,7 @@ def test_candidates_are_those_of_the_neighbour_list(names, reach_A):
 def test_candidates_found_in_slices_are_the_same(monkeypatch):
     positions, cells, types = systems("triclinic", "flat")
     whole = find_candidates(positions, cells, types, N_TYPES, 7.5)
-    monkeypatch.setattr("cgdistill.evaluation.geometry_gpu._SLICE", 5 * 3 * types.numel())
+    monkeypatch.setattr("cgdistill.forcefield.hipnn.geometry_gpu._SLICE", 5 * 3 * types.numel())
     sliced = find_candidates(positions, cells, types, N_TYPES, 7.5)
     for name in ("starts", "ends", "second", "images", "mirrors"):
         assert torch.equal(getattr(whole, name), getattr(sliced, name))

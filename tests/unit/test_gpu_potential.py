@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 from bead_cases import CELLS, PRIOR, TYPES, configuration, make_model, network_spec
-from cgdistill.evaluation.network_potential import JointNetworkPotential
-from cgdistill.learning.network import BeadModel
-from cgdistill.prior import RepulsivePrior
+from cgdistill.forcefield.hipnn.model import BeadModel
+from cgdistill.forcefield.hipnn.network_potential import JointNetworkPotential
+from cgdistill.forcefield.prior import RepulsivePrior
 from gpu_cases import DEVICE, launches, run_in_interpreter, starts_interpreter
 
 WEAK = RepulsivePrior(TYPES, 0.5 * PRIOR.E0_kcal_mol, 0.9 * PRIOR.a_per_A)
@@ -32,7 +32,7 @@ ENSEMBLES = {
 
 def on_the_device(ensembles, types, dtype):
     """The potential with the evaluator of a GPU, also where there is none but the interpreter."""
-    from cgdistill.evaluation.gpu_potential import GpuEvaluator
+    from cgdistill.forcefield.hipnn.gpu_potential import GpuEvaluator
 
     potential = JointNetworkPotential(ensembles, types, 0.5, dtype, DEVICE)
     if DEVICE == "cpu":

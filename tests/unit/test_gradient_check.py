@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import torch
 from bead_cases import make_frames, make_model
-from cgdistill.evaluation.network_potential import NetworkPotential
-from cgdistill.learning.gradient_check import check_gradient
+from cgdistill.forcefield.hipnn.network_potential import NetworkPotential
+from cgdistill.training.gradient_check import check_gradient
 
 
 def test_a_sound_model_passes_and_keeps_its_weights():

@@ -10,8 +10,8 @@ import gzip
 
 import numpy as np
 import pytest
-from cgdistill.errors import InputError
-from cgdistill.lammps_dump import read_dump, truncate_dump
+from cgdistill.core.errors import InputError
+from cgdistill.io.lammps_dump import read_dump, truncate_dump
 
 CELL = np.diag([10.0, 11.0, 12.0])
 ORIGIN = np.array([-1.0, 2.0, 0.5])

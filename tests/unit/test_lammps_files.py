@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cgdistill.beads import BeadTopology
-from cgdistill.errors import InputError
-from cgdistill.lammps_dump import read_dump
-from cgdistill.md.lammps_engine import BeadSystem, Frame
-from cgdistill.md.lammps_files import restricted_cell, wrap, write_data_file, write_dump
+from cgdistill.core.errors import InputError
+from cgdistill.data.beads import BeadTopology
+from cgdistill.geometry.cells import restricted_cell, wrap
+from cgdistill.io.lammps_dump import read_dump
+from cgdistill.md.lammps_files import write_data_file, write_dump
+from cgdistill.md.system import BeadSystem, Frame
 from scipy.spatial.transform import Rotation
 
 TILTED = np.array([[20.0, 0.0, 0.0], [-4.0, 18.0, 0.0], [3.0, 5.0, 19.0]])

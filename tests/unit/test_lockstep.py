@@ -9,8 +9,8 @@ import threading
 
 import numpy as np
 import pytest
-from cgdistill.errors import InputError
-from cgdistill.evaluation.potential import Evaluation
+from cgdistill.core.errors import InputError
+from cgdistill.forcefield.potential import Evaluation
 from cgdistill.md.lockstep import Lockstep, SeparatePotentials
 
 CELL = np.eye(3)

@@ -25,12 +25,12 @@ from atom_cases import (
     write_top,
     write_trr,
 )
-from cgdistill import mapping
-from cgdistill.atoms import AtomFrame, read_topology
-from cgdistill.beads import BeadFile
-from cgdistill.cells import perpendicular_widths_A
-from cgdistill.errors import InputError
-from cgdistill.mapping import Mapper, map_trajectory
+from cgdistill.core.errors import InputError
+from cgdistill.data import mapping
+from cgdistill.data.atoms import AtomFrame, read_topology
+from cgdistill.data.beads import BeadFile
+from cgdistill.data.mapping import Mapper, map_trajectory
+from cgdistill.geometry.cells import perpendicular_widths_A
 
 CHAIN_BEADS = {"Head": ("C4", "O5"), "TailA": ("C1", "C2"), "TailB": ("C3", "H6")}
 N_CHAIN = COUNTS["CHN"]

@@ -6,9 +6,10 @@ import copy
 
 import pytest
 from atom_cases import RULES, rules
-from cgdistill.config import read_yaml, validate
-from cgdistill.errors import InputError
-from cgdistill.mapping_rules import MappingRules
+from cgdistill.config.check import validate
+from cgdistill.core.errors import InputError
+from cgdistill.data.mapping_rules import MappingRules
+from cgdistill.io.text import read_yaml
 
 
 @pytest.fixture

@@ -18,19 +18,19 @@ import numpy as np
 import pytest
 import torch
 from bead_cases import bead_topology, make_model, write_beads
-from cgdistill.atoms import read_topology
-from cgdistill.beads import BeadFile, BeadFrames, BeadWriter
-from cgdistill.ensemble_spread import compute_spread
-from cgdistill.errors import InputError
-from cgdistill.learning import frames as frames_module
-from cgdistill.learning.frames import PairFrames
-from cgdistill.learning.network import save_model
-from cgdistill.learning.prediction_job import predict_teachers
-from cgdistill.mapping import Mapper, map_trajectory
-from cgdistill.memory_limits import available_bytes
-from cgdistill.noise_ceiling import estimate_ceiling
-from cgdistill.prior import fit_prior
-from cgdistill.split import split_frames, write_split
+from cgdistill.analysis.ensemble_spread import compute_spread
+from cgdistill.analysis.noise_ceiling import estimate_ceiling
+from cgdistill.core.errors import InputError
+from cgdistill.data import pair_frames as frames_module
+from cgdistill.data.atoms import read_topology
+from cgdistill.data.beads import BeadFile, BeadFrames, BeadWriter
+from cgdistill.data.mapping import Mapper, map_trajectory
+from cgdistill.data.pair_frames import PairFrames
+from cgdistill.data.split import split_frames, write_split
+from cgdistill.forcefield.hipnn.model import save_model
+from cgdistill.forcefield.prior import fit_prior
+from cgdistill.runtime.memory import available_bytes
+from cgdistill.training.prediction_job import predict_teachers
 
 FEW, MANY = 130, 520
 #: Coordinates of a frame of the 27 beads in 64 bits: what each frame costs where all are held, at the least.
@@ -211,7 +211,7 @@ def test_mapping(tmp_path):
 _OPEN = """
 import sys
 from pathlib import Path
-from cgdistill.beads import BeadFile, BeadFrames, BeadWriter
+from cgdistill.data.beads import BeadFile, BeadFrames, BeadWriter
 
 def own_kB():
     rows = Path("/proc/self/status").read_text().splitlines()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cgdistill.learning.metrics import centre_per_type, error_measures, metrics_table
+from cgdistill.training.metrics import centre_per_type, error_measures, metrics_table
 
 
 def test_measures_by_hand():

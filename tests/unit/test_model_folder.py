@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 from bead_cases import CELLS, TYPES, bead_topology, configuration, make_model
-from cgdistill.errors import InputError
-from cgdistill.evaluation.network_potential import NetworkPotential
-from cgdistill.learning.network import save_model
-from cgdistill.md.simulation_spec import SimulationSpec
-from cgdistill.model_folder import export_mliap, export_model, load_networks, read_card
+from cgdistill.core.errors import InputError
+from cgdistill.export.model_folder import export_mliap, export_model, load_networks, read_card
+from cgdistill.forcefield.hipnn.model import save_model
+from cgdistill.forcefield.hipnn.network_potential import NetworkPotential
+from cgdistill.md.protocol import SimulationSpec
 
 FACTS = {"name": "T8/ensemble", "label": "T8", "variant": "T8", "member": "ensemble", "metrics": {"seed-1": [1.5]}}
 

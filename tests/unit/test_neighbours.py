@@ -10,7 +10,7 @@ import itertools
 
 import numpy as np
 import pytest
-from cgdistill.evaluation.neighbours import NeighbourList
+from cgdistill.geometry.neighbours import NeighbourList
 
 CELLS = {
     "cubic": np.diag([12.0, 12.0, 12.0]),

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 from bead_cases import CELLS, PRIOR, TYPES, Trap, configuration, make_model, network_spec
-from cgdistill.errors import InputError
-from cgdistill.evaluation.neighbours import NeighbourList
-from cgdistill.learning.hippynn_nodes import mean_energy_node
-from cgdistill.learning.network import BeadModel, load_model, read_settings, save_model
+from cgdistill.core.errors import InputError
+from cgdistill.forcefield.hipnn.graph import mean_energy_node
+from cgdistill.forcefield.hipnn.model import BeadModel, load_model, read_settings, save_model
+from cgdistill.geometry.neighbours import NeighbourList
 from hippynn.graphs import GraphModule
 from hippynn.graphs.nodes.physics import GradientNode
 from safetensors.torch import load_file, save_file

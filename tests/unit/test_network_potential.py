@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 from bead_cases import CELLS, PRIOR, configuration, make_model, network_spec
-from cgdistill.errors import InputError
-from cgdistill.evaluation import network_potential
-from cgdistill.evaluation.network_potential import JointNetworkPotential, NetworkPotential
-from cgdistill.learning.hippynn_kernels import compile_kernels
-from cgdistill.learning.network import BeadModel
-from cgdistill.prior import RepulsivePrior
+from cgdistill.core.errors import InputError
+from cgdistill.forcefield.hipnn import network_potential
+from cgdistill.forcefield.hipnn.hippynn_import import compile_kernels
+from cgdistill.forcefield.hipnn.model import BeadModel
+from cgdistill.forcefield.hipnn.network_potential import JointNetworkPotential, NetworkPotential
+from cgdistill.forcefield.prior import RepulsivePrior
 
 
 @pytest.fixture(autouse=True)

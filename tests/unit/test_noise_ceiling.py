@@ -12,15 +12,23 @@ import numpy as np
 import pandas as pd
 import pytest
 from bead_cases import bead_topology, make_model
-from cgdistill.beads import BeadFrames, BeadWriter
-from cgdistill.errors import InputError
+from cgdistill.analysis.noise_ceiling import (
+    BEATEN,
+    COLUMNS,
+    NO_GAP,
+    best_of,
+    estimate_ceiling,
+    noise_ceiling,
+    was_cut_off,
+)
+from cgdistill.core.errors import InputError
+from cgdistill.data.beads import BeadFrames, BeadWriter
+from cgdistill.data.split import Split, write_split
 from cgdistill.figures.ceiling import ceiling_figure
 from cgdistill.figures.style import Model, Palette
-from cgdistill.learning.metrics import error_measures
-from cgdistill.learning.network import save_model
-from cgdistill.learning.predictions import single_predictions, write_predictions
-from cgdistill.noise_ceiling import BEATEN, COLUMNS, NO_GAP, best_of, estimate_ceiling, noise_ceiling, was_cut_off
-from cgdistill.split import Split, write_split
+from cgdistill.forcefield.hipnn.model import save_model
+from cgdistill.training.metrics import error_measures
+from cgdistill.training.predictions import single_predictions, write_predictions
 
 CEILING = 0.35
 EDGE_A, CUTOFF_A, CLOSEST_A, WIDTH_A = 14.0, 6.5, 2.8, 0.2

@@ -11,11 +11,11 @@ import numba
 import numpy as np
 import pytest
 from bead_cases import TYPES
-from cgdistill.errors import InputError
-from cgdistill.evaluation.neighbours import NeighbourList
+from cgdistill.core.errors import InputError
 from cgdistill.forcefield.pair_spline.basis import PairSplineSpec, SplineBasis
 from cgdistill.forcefield.pair_spline.equations import ROWS, NormalEquations, add_frames
 from cgdistill.forcefield.pair_spline.fit import fit, label_rmse, solve
+from cgdistill.geometry.neighbours import NeighbourList
 from pair_spline_cases import SPEC, ShiftedMorse, equations_of, fitted, frames_of, known_model, labels_of
 from scipy.optimize import minimize
 

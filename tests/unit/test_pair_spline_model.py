@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from bead_cases import CELLS, TYPES, configuration
-from cgdistill.errors import InputError
-from cgdistill.evaluation.neighbours import NeighbourList
+from cgdistill.core.errors import InputError
 from cgdistill.forcefield.pair_spline.basis import PairSplineSpec, SplineBasis, pair_numbers
 from cgdistill.forcefield.pair_spline.model import PairSplineModel
 from cgdistill.forcefield.pair_spline.table import choose_points, pair_coefficients, pair_style, write_tables
+from cgdistill.geometry.neighbours import NeighbourList
 from pair_spline_cases import SPEC, known_model
 from scipy.integrate import quad
 from scipy.interpolate import BSpline

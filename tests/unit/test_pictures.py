@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from bead_cases import CELLS, TYPES, make_frames, write_beads
-from cgdistill import pictures
-from cgdistill.errors import InputError
+from cgdistill.core.errors import InputError
+from cgdistill.figures import pictures
 from cgdistill.figures.boxes import boxes_figure
-from cgdistill.figures.style import _FIXED
-from cgdistill.pictures import (
+from cgdistill.figures.pictures import (
     DEFAULT_RADIUS_A,
     Picture,
     render,
@@ -23,6 +22,7 @@ from cgdistill.pictures import (
     touching_radii_A,
     type_colours,
 )
+from cgdistill.figures.style import _FIXED
 from matplotlib.colors import to_rgb
 from scipy.ndimage import binary_dilation
 from test_ensemble_spread import write_dump

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from bead_cases import make_model
-from cgdistill.beads import BeadFile
-from cgdistill.errors import InputError
-from cgdistill.learning.frames import PairFrames
-from cgdistill.learning.network import load_model, save_model
-from cgdistill.learning.prediction_job import N_COMPONENTS, predict_teachers
-from cgdistill.learning.predictions import read_predictions
-from cgdistill.learning.training import predict
-from cgdistill.provenance import sha256_of
-from cgdistill.split import Split, write_split
-from cgdistill.tables import read_provenance, read_table
+from cgdistill.core.errors import InputError
+from cgdistill.data.beads import BeadFile
+from cgdistill.data.pair_frames import PairFrames
+from cgdistill.data.split import Split, write_split
+from cgdistill.forcefield.hipnn.model import load_model, save_model
+from cgdistill.io.csv_tables import read_provenance, read_table
+from cgdistill.provenance.record import sha256_of
+from cgdistill.training.prediction_job import N_COMPONENTS, predict_teachers
+from cgdistill.training.predictions import read_predictions
+from cgdistill.training.trainer import predict
 
 
 @pytest.fixture

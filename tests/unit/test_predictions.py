@@ -5,9 +5,9 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
-from cgdistill.errors import InputError
-from cgdistill.learning import predictions
-from cgdistill.learning.predictions import (
+from cgdistill.core.errors import InputError
+from cgdistill.training import predictions
+from cgdistill.training.predictions import (
     average_files,
     average_predictions,
     read_predictions,

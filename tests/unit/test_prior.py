@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from bead_cases import CELLS, TYPES, bead_topology, make_frames
-from cgdistill.beads import BeadFrames
-from cgdistill.errors import InputError
-from cgdistill.prior import fit_prior, lowest_distance_A, prior_from_table, read_prior, write_prior
+from cgdistill.core.errors import InputError
+from cgdistill.data.beads import BeadFrames
+from cgdistill.forcefield.prior import fit_prior, lowest_distance_A, prior_from_table, read_prior, write_prior
 
 DELTA_A, FRACTION = 0.15, 0.05
 

@@ -6,36 +6,35 @@ import errno
 import hashlib
 import json
 import os
-import shutil
 import time
-from pathlib import Path
 
 import cgdistill
 import pytest
-from cgdistill import provenance
+from cgdistill.provenance import record
+from cgdistill.runtime import atomic_files
 
 
 def test_stamp_holds_version_config_inputs_and_facts(tmp_path):
     path = tmp_path / "input.txt"
     path.write_bytes(b"contents")
-    record = provenance.stamp({"b": 1, "a": [1, 2]}, {"beads": path}, seed=7)
-    assert record["version"] == cgdistill.__version__
-    assert record["inputs"] == {"beads": hashlib.sha256(b"contents").hexdigest()}
-    assert record["seed"] == 7
-    assert record["config_sha256"] == provenance.config_hash({"a": [1, 2], "b": 1})
-    assert record["config_sha256"] != provenance.config_hash({"a": [2, 1], "b": 1})
-    assert provenance.stamp("known", [path])["config_sha256"] == "known"
-    json.dumps(record)
+    made = record.stamp({"b": 1, "a": [1, 2]}, {"beads": path}, seed=7)
+    assert made["version"] == cgdistill.__version__
+    assert made["inputs"] == {"beads": hashlib.sha256(b"contents").hexdigest()}
+    assert made["seed"] == 7
+    assert made["config_sha256"] == record.config_hash({"a": [1, 2], "b": 1})
+    assert made["config_sha256"] != record.config_hash({"a": [2, 1], "b": 1})
+    assert record.stamp("known", [path])["config_sha256"] == "known"
+    json.dumps(made)
 
 
 def test_whole_file_replaces_only_when_written(tmp_path):
     path = tmp_path / "new" / "table.csv"
-    with provenance.whole_file(path) as partial:
+    with atomic_files.whole_file(path) as partial:
         assert partial.suffix == ".csv"
         partial.write_text("first", encoding="utf-8")
         assert not path.exists()
     assert path.read_text(encoding="utf-8") == "first"
-    with pytest.raises(RuntimeError, match="disk"), provenance.whole_file(path) as partial:
+    with pytest.raises(RuntimeError, match="disk"), atomic_files.whole_file(path) as partial:
         partial.write_text("half", encoding="utf-8")
         raise RuntimeError("disk")
     assert path.read_text(encoding="utf-8") == "first"
@@ -57,7 +56,7 @@ def test_whole_file_is_on_disk_before_its_name(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", noted_sync)
     monkeypatch.setattr(os, "replace", noted_replace)
-    with provenance.whole_file(tmp_path / "table.csv") as partial:
+    with atomic_files.whole_file(tmp_path / "table.csv") as partial:
         partial.write_text("contents", encoding="utf-8")
     file, folder = (tmp_path / "table.csv").stat().st_ino, tmp_path.stat()
     assert events == [("sync", file, 8), ("move", file), ("sync", folder.st_ino, folder.st_size)]
@@ -74,7 +73,7 @@ def test_file_systems_that_cannot_sync_and_disks_that_fail(tmp_path, monkeypatch
     path.write_text("old", encoding="utf-8")
     monkeypatch.setattr(os, "fsync", refuse)
     try:
-        with provenance.whole_file(path) as partial:
+        with atomic_files.whole_file(path) as partial:
             partial.write_text("new", encoding="utf-8")
     except OSError as error:
         assert fault == error.errno == errno.EIO
@@ -96,51 +95,7 @@ def test_leftovers_of_killed_writers_go(tmp_path):
     for name in go + stay:
         (tmp_path / name).write_text("half", encoding="utf-8")
     os.utime(tmp_path / ".a.b.partial-old-1.csv", (0, time.time() - 2 * 86400))
-    with provenance.whole_file(tmp_path / "a.b.csv") as partial:
+    with atomic_files.whole_file(tmp_path / "a.b.csv") as partial:
         assert not partial.exists()
         partial.write_text("whole", encoding="utf-8")
     assert {file.name for file in tmp_path.iterdir()} == {"a.b.csv", *stay}
-
-
-@pytest.fixture
-def package(tmp_path, monkeypatch):
-    """A copy of the package's sources, which the digest looks at instead."""
-    copy = tmp_path / "cgdistill"
-    shutil.copytree(Path(cgdistill.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(provenance, "_PACKAGE", copy)
-    provenance.source_digest.cache_clear()
-    yield copy
-    provenance.source_digest.cache_clear()
-
-
-def digest(module):
-    provenance.source_digest.cache_clear()
-    return provenance.source_digest(module)
-
-
-def edit(path):
-    path.write_text(path.read_text(encoding="utf-8") + "\n# edited\n", encoding="utf-8")
-
-
-def test_digest_follows_imports_and_nothing_else(package):
-    """`split` imports errors and provenance; `training_job` reaches the neighbour list through frames."""
-    before = {name: digest(name) for name in ("split", "learning.training_job", "structure.rdf", "model_folder")}
-    edit(package / "evaluation" / "neighbours.py")
-    assert digest("split") == before["split"]
-    assert digest("learning.training_job") != before["learning.training_job"]
-    before["learning.training_job"] = digest("learning.training_job")
-    edit(package / "errors.py")
-    assert all(digest(name) != old for name, old in before.items())
-
-
-def test_digest_sees_imports_inside_functions(package):
-    """`model_folder.export_mliap` imports `lammps_library` only when it is called."""
-    before = digest("model_folder")
-    edit(package / "md" / "lammps_library.py")
-    assert digest("model_folder") != before
-
-
-def test_digest_depends_on_names_and_is_short(package):
-    assert len(digest("split")) == 16
-    assert digest("structure") == digest("structure")
-    assert digest("structure.rdf") != digest("structure.cdf")

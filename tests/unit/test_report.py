@@ -14,8 +14,9 @@ from importlib.metadata import version
 
 import numpy as np
 import pytest
-from cgdistill.errors import InputError
-from cgdistill.provenance import config_hash
+from cgdistill.core.errors import InputError
+from cgdistill.io.csv_tables import write_table
+from cgdistill.provenance.record import config_hash
 from cgdistill.report.data import COLUMNS, gather
 from cgdistill.report.models import error_table, model_pages, rivals_table
 from cgdistill.report.networks import ceiling_table, failures_table
@@ -24,7 +25,6 @@ from cgdistill.report.parts import Cell, cell, column_words, interval, mean_and_
 from cgdistill.report.runtime import clock, read_runtime, runtime_table
 from cgdistill.report.speed import paper_table, performance_settings, performance_table, unlike_paper
 from cgdistill.report.tables import item_table, main_table, runs_table, unstable_table
-from cgdistill.tables import write_table
 from fabricate_report import EVIL, ROOT, VARIANTS, fabricate_report, read_config
 
 VOID = ("meta", "img", "br", "link", "rect")

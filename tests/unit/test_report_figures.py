@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cgdistill.errors import InputError
+from cgdistill.core.errors import InputError
 from cgdistill.figures.catalogue import catalogue
 from cgdistill.report.figures import SVG_LIMIT_BYTES, compressed, embedded, place_figures, render_captions
 from fabricate_report import SVG, fabricate_report

@@ -8,16 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from bead_cases import bead_topology, configuration
-from cgdistill.beads import BeadFile, BeadFrames, BeadWriter
-from cgdistill.errors import InputError
+from cgdistill.analysis.run_analysis import analyse_reference, analyse_runs, read_cluster_cutoffs
+from cgdistill.analysis.stability import StabilitySpec
+from cgdistill.core.errors import InputError
+from cgdistill.data.beads import BeadFile, BeadFrames, BeadWriter
+from cgdistill.io.csv_tables import write_table
 from cgdistill.md.checkpoint import THERMO_COLUMNS
-from cgdistill.runs import analyse_reference, analyse_runs, read_cluster_cutoffs
-from cgdistill.stability import StabilitySpec
 from cgdistill.structure.curves import compute_curves
 from cgdistill.structure.files import write_blocks, write_curves, write_resolved, write_series
 from cgdistill.structure.series import cluster_cutoffs
 from cgdistill.structure.spec import StructureSpec
-from cgdistill.tables import write_table
 
 CELL = np.diag([12.0, 12.0, 12.0])
 SPEC = StructureSpec.from_config(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from cgdistill.seeds import derive
+from cgdistill.core.seeds import derive
 
 
 def test_seeds_do_not_change_between_versions():

@@ -9,12 +9,12 @@ import sys
 import threading
 
 import pytest
-from cgdistill.signals import STOP_SIGNALS, Interrupted, StopRequest
+from cgdistill.runtime.signals import STOP_SIGNALS, Interrupted, StopRequest
 
 JOB = """
 import os, sys, time
-from cgdistill.console import job
-from cgdistill.signals import StopRequest
+from cgdistill.runtime.job import job
+from cgdistill.runtime.signals import StopRequest
 with job(None):
     with StopRequest() as stop:
         os.kill(os.getpid(), {number})

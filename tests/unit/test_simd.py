@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cgdistill.evaluation import simd
+from cgdistill.forcefield.hipnn import simd
 from numba import njit
 
 

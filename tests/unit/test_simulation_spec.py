@@ -6,8 +6,8 @@ Cannot detect that a setting is read but not used; the integration tests look at
 from __future__ import annotations
 
 import pytest
-from cgdistill.errors import InputError
-from cgdistill.md.simulation_spec import SimulationSpec
+from cgdistill.core.errors import InputError
+from cgdistill.md.protocol import SimulationSpec
 
 
 def test_published_protocol_is_the_default():

@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from cgdistill.errors import InputError
-from cgdistill.split import read_split, split_frames, start_frame, write_split
+from cgdistill.core.errors import InputError
+from cgdistill.data.split import read_split, split_frames, start_frame, write_split
 
 FRACTIONS = {"train": 0.8, "valid": 0.1, "test": 0.1}
 

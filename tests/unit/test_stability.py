@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from cgdistill.errors import InputError
-from cgdistill.stability import StabilitySpec, drift_of, judge_run
+from cgdistill.analysis.stability import StabilitySpec, drift_of, judge_run
+from cgdistill.core.errors import InputError
 from scipy.signal import lfilter
 
 SPEC = StabilitySpec()

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from cgdistill.errors import InputError
+from cgdistill.core.errors import InputError
 from cgdistill.statistics import NOISE_COLUMNS, SUMMARY_COLUMNS, StatisticsSpec, reference_noise, summarise
 from cgdistill.statistics.blocks import Blocks, Layout, inflation, random_signs, read_blocks
 from cgdistill.statistics.summary import Draws, half_width

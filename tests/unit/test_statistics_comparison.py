@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from cgdistill.errors import InputError
+from cgdistill.core.errors import InputError
 from cgdistill.statistics import COMPARISON_COLUMNS, StatisticsSpec, compare_variants
 from cgdistill.statistics.comparison import holm
 from scipy import stats

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from cgdistill.errors import InputError
+from cgdistill.core.errors import InputError
 from cgdistill.structure import curves as module
 from cgdistill.structure.curves import (
     CURVE_COLUMNS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from cgdistill.errors import InputError
+from cgdistill.core.errors import InputError
 from cgdistill.structure import files
 from cgdistill.structure.files import BLOCK_COLUMNS, CURVE_COLUMNS, RUN_COLUMNS, SERIES_COLUMNS, label_run
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import vesin
-from cgdistill.cells import perpendicular_widths_A
+from cgdistill.geometry.cells import perpendicular_widths_A
 from cgdistill.structure import pairs as module
 from cgdistill.structure.pairs import Frame, count_distances, find_pairs, near
 from structure_cases import TRICLINIC

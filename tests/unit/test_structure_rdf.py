@@ -5,7 +5,7 @@ from __future__ import annotations
 import freud
 import numpy as np
 import pytest
-from cgdistill.cells import perpendicular_widths_A
+from cgdistill.geometry.cells import perpendicular_widths_A
 from cgdistill.structure.grids import Grid
 from cgdistill.structure.rdf import RDF
 from structure_cases import CUBIC, NAMES, TRICLINIC, gas, nearest_vectors, shared_by_hand

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cgdistill.errors import InputError
+from cgdistill.core.errors import InputError
 from cgdistill.structure.spec import StructureSpec
 from structure_cases import section
 

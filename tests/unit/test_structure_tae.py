@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from cgdistill.errors import InputError
+from cgdistill.core.errors import InputError
 from cgdistill.structure.tae import average_runs, tae_table, total_absolute_error
 
 X = np.arange(0.05, 10.0, 0.1)

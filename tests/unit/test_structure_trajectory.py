@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from cgdistill.errors import InputError
+from cgdistill.core.errors import InputError
 from cgdistill.structure.curves import compute_curves
 from cgdistill.structure.files import BLOCK_COLUMNS, CURVE_COLUMNS, SERIES_COLUMNS
 from cgdistill.structure.spec import StructureSpec

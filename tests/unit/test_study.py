@@ -16,13 +16,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from cgdistill.errors import InputError
+from cgdistill.core.errors import InputError
 from cgdistill.figures.study import cell_axis, models_of, setting_text, setting_words, study_figure, varying
 from cgdistill.figures.style import Palette
-from cgdistill.provenance import sha256_of
+from cgdistill.io.csv_tables import read_provenance
+from cgdistill.provenance.record import sha256_of
 from cgdistill.report.study import render
-from cgdistill.study import RESULT_COLUMNS, StudyCell, setting_columns, shared_config, study_table, write_study
-from cgdistill.tables import read_provenance
+from cgdistill.report.sweep_study import (
+    RESULT_COLUMNS,
+    StudyCell,
+    setting_columns,
+    shared_config,
+    study_table,
+    write_study,
+)
 from fabricate_report import EVIL, SEEDS, VARIANTS, Made, fabricate_tables, read_config
 from test_report import Page
 

@@ -4,9 +4,10 @@ import copy
 
 import pytest
 import yaml
-from cgdistill.config import read_yaml, validate
-from cgdistill.errors import InputError
-from cgdistill.sweep import read_sweep, shared_products, study_name
+from cgdistill.config.check import validate
+from cgdistill.config.sweep import read_sweep, shared_products, study_name
+from cgdistill.core.errors import InputError
+from cgdistill.io.text import read_yaml
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from cgdistill.errors import InputError
-from cgdistill.tables import read_provenance, read_table, write_table
+from cgdistill.core.errors import InputError
+from cgdistill.io.csv_tables import read_provenance, read_table, write_table
 
 
 def test_round_trip_of_awkward_values(tmp_path):

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import torch
 from bead_cases import Trap, make_model
-from cgdistill.beads import BeadFile
-from cgdistill.errors import InputError
-from cgdistill.learning import training
-from cgdistill.learning.frames import PairFrames
-from cgdistill.learning.training import (
+from cgdistill.core.errors import InputError
+from cgdistill.data.beads import BeadFile
+from cgdistill.data.pair_frames import PairFrames
+from cgdistill.runtime.signals import Interrupted
+from cgdistill.training import trainer as training
+from cgdistill.training.trainer import (
     LossWeights,
     Trainer,
     TrainingSpec,
@@ -27,7 +28,6 @@ from cgdistill.learning.training import (
     state_key,
     train,
 )
-from cgdistill.signals import Interrupted
 
 SPEC = TrainingSpec(
     learning_rate=5e-3,

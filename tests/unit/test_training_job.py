@@ -10,20 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bead_cases import bead_topology, make_frames, network_spec, write_beads
-from cgdistill.beads import BeadFile
-from cgdistill.errors import InputError
-from cgdistill.learning import training_job
-from cgdistill.learning.frames import PairFrames
-from cgdistill.learning.metrics import metrics_table
-from cgdistill.learning.network import load_model, read_settings
-from cgdistill.learning.predictions import read_predictions, single_predictions, write_predictions
-from cgdistill.learning.training import Trainer, predict
-from cgdistill.learning.training_job import TrainingTask, run_trainings
-from cgdistill.prior import fit_prior, write_prior
-from cgdistill.provenance import sha256_of
-from cgdistill.signals import Interrupted
-from cgdistill.split import Split, write_split
-from cgdistill.tables import read_provenance, read_table
+from cgdistill.core.errors import InputError
+from cgdistill.data.beads import BeadFile
+from cgdistill.data.pair_frames import PairFrames
+from cgdistill.data.split import Split, write_split
+from cgdistill.forcefield.hipnn.model import load_model, read_settings
+from cgdistill.forcefield.prior import fit_prior, write_prior
+from cgdistill.io.csv_tables import read_provenance, read_table
+from cgdistill.provenance.record import sha256_of
+from cgdistill.runtime.signals import Interrupted
+from cgdistill.training import training_job
+from cgdistill.training.metrics import metrics_table
+from cgdistill.training.predictions import read_predictions, single_predictions, write_predictions
+from cgdistill.training.trainer import Trainer, predict
+from cgdistill.training.training_job import TrainingTask, run_trainings
 from test_training import SPEC
 
 PARTS = {"train": [0, 3, 4, 7, 9, 11], "valid": [1, 8], "test": [5, 10]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cgdistill import units
+from cgdistill.core import units
 from scipy import constants
 
 KCAL_MOL_J = 4184.0 / constants.Avogadro

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from cgdistill.errors import InputError
-from cgdistill.variants import Variant, all_variants, check_variants, teacher_names, teacher_variants
+from cgdistill.config.variants import Variant, all_variants, check_variants, teacher_names, teacher_variants
+from cgdistill.core.errors import InputError
 
 TEACHERS = ["seed-1", "seed-7"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from cgdistill.results.verdict import answers, stability, verdict, verdicts
 from cgdistill.statistics import StatisticsSpec, compare_variants
-from cgdistill.verdict import answers, stability, verdict, verdicts
 from test_statistics_comparison import kinds_of, tables
 
 SPEC = StatisticsSpec(10, 500, 0.95)

@@ -22,19 +22,20 @@ import pandas as pd
 import pytest
 import yaml
 from bead_cases import bead_topology, make_frames, make_model
-from cgdistill.__main__ import main
-from cgdistill.agreement import compare_runs, relative_difference
-from cgdistill.beads import BeadWriter
-from cgdistill.errors import InputError
-from cgdistill.learning.predictions import single_predictions, write_predictions
-from cgdistill.manifest import checksums, read_manifest, read_stamp, write_manifest
-from cgdistill.model_folder import export_mliap
-from cgdistill.provenance import sha256_of, stamp, write_json
-from cgdistill.seeds import derive
-from cgdistill.split import Split, write_split
+from cgdistill.cli.main import main
+from cgdistill.core.errors import InputError
+from cgdistill.core.seeds import derive
+from cgdistill.data.beads import BeadWriter
+from cgdistill.data.split import Split, write_split
+from cgdistill.export.model_folder import export_mliap
+from cgdistill.io.csv_tables import read_table, write_table
+from cgdistill.provenance.compare import compare_runs, relative_difference
+from cgdistill.provenance.manifest import checksums, read_manifest, read_stamp, write_manifest
+from cgdistill.provenance.record import sha256_of, stamp
+from cgdistill.provenance.verify import differences, verify
+from cgdistill.runtime.atomic_files import write_json
 from cgdistill.structure.files import CURVE_COLUMNS, label_run, write_curves
-from cgdistill.tables import read_table, write_table
-from cgdistill.verify import differences, verify
+from cgdistill.training.predictions import single_predictions, write_predictions
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = "results/made-up"

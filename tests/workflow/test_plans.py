@@ -275,7 +275,8 @@ def test_every_script_belongs_to_a_rule(root):
 
 def test_committed_configs_are_whole(root, tmp_path):
     """Every config of the repository, also those of the tests, passes the checks of the workflow."""
-    from cgdistill.config import read_yaml, validate
+    from cgdistill.config.check import validate
+    from cgdistill.io.text import read_yaml
 
     schema = read_yaml(root / "workflow" / "schemas" / "config.schema.yaml")
     paths = [*(root / "config").glob("*.yaml"), *(root / "tests" / "configs").glob("*.yaml")]

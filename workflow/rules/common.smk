@@ -16,14 +16,16 @@ sys.path.insert(0, str(WORKFLOW / "lib"))
 if os.environ.get("PYTHONPATH", "").split(os.pathsep)[0] != sys.path[0]:
     os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [sys.path[0], os.environ.get("PYTHONPATH")])))
 
-from cgdistill.config import check_config, read_students, read_yaml, sorted_keys, table_rows, validate
-from cgdistill.errors import InputError
+from cgdistill.config.check import check_config, read_students, sorted_keys, validate
+from cgdistill.config.variants import ENSEMBLE, all_variants
+from cgdistill.config.variants import teacher_names as names_of_teachers
+from cgdistill.core.errors import InputError
+from cgdistill.core.seeds import derive
+from cgdistill.data.mapping_rules import MappingRules
 from cgdistill.figures.catalogue import box_variants, catalogue, drawn_by
-from cgdistill.mapping_rules import MappingRules
-from cgdistill.provenance import sha256_of, source_digest
-from cgdistill.seeds import derive
-from cgdistill.variants import ENSEMBLE, all_variants
-from cgdistill.variants import teacher_names as names_of_teachers
+from cgdistill.io.text import read_yaml, table_rows
+from cgdistill.provenance.record import sha256_of
+from cgdistill.provenance.source_digest import source_digest
 
 
 def schema(name):

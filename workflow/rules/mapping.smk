@@ -38,7 +38,7 @@ rule map_trajectory:
                 *(config["structure"]["adf"]["r_max_A"] if config["structure"]["adf"]["triplets"] else ()),
             )
         ),
-        code=source_digest("mapping"),
+        code=source_digest("data.mapping"),
     message:
         "Map atoms to beads"
     script:
@@ -60,7 +60,7 @@ rule split_frames:
     params:
         split=config["split"],
         seed=derive(config["seed"], "split"),
-        code=source_digest("split"),
+        code=source_digest("data.split"),
     message:
         "Split the frames into training, validation and test set"
     script:
@@ -82,7 +82,7 @@ rule fit_prior:
         runtime=JOBS["light"]["runtime_min"],
     params:
         prior=config["prior"],
-        code=source_digest("prior"),
+        code=source_digest("forcefield.prior"),
     message:
         "Fit the repulsive prior"
     script:

@@ -36,7 +36,7 @@ for variant, number, runs in simulation_jobs():
             first_runs=first_runs(variant),
             runs=not_compared([run_of(run) for run in runs]),
             device=config["device"],
-            code=[source_digest("md.simulation"), source_digest("evaluation.network_potential")],
+            code=[source_digest("md.simulation"), source_digest("forcefield.hipnn.network_potential")],
         message:
             f"Simulate {variant} ({', '.join(run.removeprefix(f'{variant}/') for run in runs)})"
         script:

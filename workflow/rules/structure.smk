@@ -17,7 +17,7 @@ rule compute_reference:
     params:
         structure=config["structure"],
         blocks=config["statistics"]["blocks"],
-        code=source_digest("runs"),
+        code=source_digest("analysis.run_analysis"),
     message:
         "Structure of the all-atom reference"
     script:
@@ -51,7 +51,7 @@ rule compute_structure:
         blocks=config["statistics"]["blocks"],
         stability=config["stability"],
         folders=lambda wildcards: [f"{RESULTS}/simulations/{run}" for run in runs_of(wildcards.variant)],
-        code=source_digest("runs"),
+        code=source_digest("analysis.run_analysis"),
     message:
         "Structure and stability of the runs of {wildcards.variant}"
     script:

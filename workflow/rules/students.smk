@@ -35,7 +35,7 @@ for student in students:
                 weights=dict(student.weights),
                 failures=not_compared(FAILURES),
                 device=config["device"],
-                code=source_digest("learning.training_job"),
+                code=source_digest("training.training_job"),
             message:
                 f"Train students {student.name} ({', '.join(names)})"
             script:
@@ -82,7 +82,7 @@ for variant in VARIANTS:
             folders=[networks_of(variant, member) for member in members(variant)],
             simulation=SIMULATION,
             velocity_seeds=[derive(config["seed"], "export", variant, member) for member in members(variant)],
-            code=source_digest("model_folder"),
+            code=source_digest("export.model_folder"),
         message:
             f"Export {variant} ({', '.join(members(variant))})"
         script:

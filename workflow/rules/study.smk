@@ -26,7 +26,7 @@ rule compare_cells:
         base=sorted_keys(BASE),
         cells=[{"name": cell.name, "settings": cell.settings, "folder": f"{STUDY}/{cell.name}"} for cell in CELLS],
         command=f"snakemake --cores N --configfile CONFIG --config sweep={SWEEP} -- {STUDY}/CELL/report.html",
-        code=source_digest("study"),
+        code=source_digest("report.sweep_study"),
         templates=[sha256_of(path) for path in sorted((WORKFLOW / "lib/cgdistill/report/templates").iterdir())],
     message:
         "Compare the cells of {SWEEP}"

@@ -37,7 +37,7 @@ rule collect_tables:
         runtime=JOBS["light"]["runtime_min"],
     params:
         labels=LABELS,
-        code=source_digest("collect"),
+        code=source_digest("results.collect_tables"),
     message:
         "Collect the tables of all models"
     script:
@@ -94,7 +94,7 @@ rule estimate_ceiling:
     params:
         statistics=config["statistics"],
         seed=derive(config["seed"], "bootstrap", "ceiling"),
-        code=source_digest("noise_ceiling"),
+        code=source_digest("analysis.noise_ceiling"),
     message:
         "Estimate the noise ceiling of the all-atom forces"
     script:
@@ -128,7 +128,7 @@ rule measure_spread:
         labels=LABELS,
         batch_size=config["training"]["evaluation_batch_size"],
         device=config["device"],
-        code=source_digest("ensemble_spread"),
+        code=source_digest("analysis.ensemble_spread"),
     message:
         "Measure how far the teachers disagree"
     script:

@@ -39,7 +39,7 @@ for number, names in enumerate(chunks(OWN_TEACHERS, TRAINED_TOGETHER), start=1):
             weights={"F": 1.0},
             failures=not_compared(FAILURES | {"min_r2_gain": config["failures"]["min_teacher_r2_gain"]}),
             device=config["device"],
-            code=source_digest("learning.training_job"),
+            code=source_digest("training.training_job"),
         message:
             f"Train teachers {', '.join(names)}"
         script:
@@ -75,7 +75,7 @@ for number, names in enumerate(chunks(OWN_TEACHERS, TRAINED_TOGETHER), start=1):
             batch_size=config["training"]["evaluation_batch_size"],
             seed=derive(config["seed"], "gradient check"),
             device=config["device"],
-            code=source_digest("learning.prediction_job"),
+            code=source_digest("training.prediction_job"),
         message:
             f"Predict forces and per-bead energies with teachers {', '.join(names)}"
         script:
@@ -98,7 +98,7 @@ rule judge_teachers:
     params:
         min_share=config["failures"]["min_teacher_r2_share"],
         then=config["failures"]["then"],
-        code=source_digest("learning.failures"),
+        code=source_digest("training.failure_policy"),
     message:
         "Look which teachers are sound"
     script:
@@ -122,7 +122,7 @@ rule average_ensemble:
         runtime=JOBS["light"]["runtime_min"],
     params:
         teachers=teacher_names(),
-        code=source_digest("learning.predictions"),
+        code=source_digest("training.predictions"),
     message:
         "Average {params.teachers}"
     script:

@@ -59,7 +59,7 @@ rule record_checksums:
         # of threads; what makes other products makes another report.
         stages=not_compared(STAGES),
         shared=not_compared(FROM_OTHERS),
-        code=source_digest("manifest"),
+        code=source_digest("provenance.manifest"),
     message:
         "Record the checksums of all products"
     script:

@@ -4,11 +4,11 @@ Inputs: health, predictions and checks (one per teacher). Outputs: mean, check.
 """
 
 import pandas as pd
-from cgdistill.console import job
-from cgdistill.learning.failures import read_health, sound_files
-from cgdistill.learning.predictions import average_files
-from cgdistill.provenance import stamp
-from cgdistill.tables import read_table, write_table
+from cgdistill.io.csv_tables import read_table, write_table
+from cgdistill.provenance.record import stamp
+from cgdistill.runtime.job import job
+from cgdistill.training.failure_policy import read_health, sound_files
+from cgdistill.training.predictions import average_files
 
 with job(snakemake.log[0]) as log:
     source, health = snakemake.input, read_health(snakemake.input.health)

@@ -7,7 +7,7 @@ Outputs: topology (.top), structure (.gro).
 from pathlib import Path
 
 from cgdistill.aa.system import SystemSpec, build_box
-from cgdistill.console import job
+from cgdistill.runtime.job import job
 
 with job(snakemake.log[0], threads=snakemake.threads):
     build_box(

@@ -5,12 +5,12 @@ teachers, students (metrics), teacher_networks, student_networks (settings), hea
 summary, runs, performance, training, networks, curves.
 """
 
-from cgdistill import collect
-from cgdistill.console import job
-from cgdistill.learning.failures import read_health
-from cgdistill.provenance import stamp
+from cgdistill.io.csv_tables import write_table
+from cgdistill.provenance.record import stamp
+from cgdistill.results import collect_tables as collect
+from cgdistill.runtime.job import job
 from cgdistill.structure.files import write_curves
-from cgdistill.tables import write_table
+from cgdistill.training.failure_policy import read_health
 
 with job(snakemake.log[0]):
     source, output, labels = snakemake.input, snakemake.output, dict(snakemake.params.labels)

@@ -5,8 +5,8 @@ Inputs: report, tables of each cell. Outputs: table, figure, page.
 
 from pathlib import Path
 
-from cgdistill.console import job
-from cgdistill.study import StudyCell, write_study
+from cgdistill.report.sweep_study import StudyCell, write_study
+from cgdistill.runtime.job import job
 
 with job(snakemake.log[0], snakemake.threads):
     params = snakemake.params

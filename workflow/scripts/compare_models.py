@@ -3,11 +3,11 @@
 Inputs: tae, runs (tables of the run), blocks (of the reference). Outputs: comparisons, noise.
 """
 
-from cgdistill.console import job
-from cgdistill.provenance import stamp
+from cgdistill.io.csv_tables import read_table, write_table
+from cgdistill.provenance.record import stamp
+from cgdistill.runtime.job import job
 from cgdistill.statistics import StatisticsSpec, compare_variants, reference_noise
 from cgdistill.structure.files import read_blocks
-from cgdistill.tables import read_table, write_table
 
 with job(snakemake.log[0]):
     source, output, params = snakemake.input, snakemake.output, snakemake.params

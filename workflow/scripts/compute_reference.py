@@ -3,10 +3,10 @@
 Input: beads. Outputs: curves, blocks, resolved, series.
 """
 
-from cgdistill.beads import BeadFile
-from cgdistill.console import job
-from cgdistill.provenance import stamp
-from cgdistill.runs import analyse_reference
+from cgdistill.analysis.run_analysis import analyse_reference
+from cgdistill.data.beads import BeadFile
+from cgdistill.provenance.record import stamp
+from cgdistill.runtime.job import job
 from cgdistill.structure.files import write_blocks, write_curves, write_resolved, write_series
 from cgdistill.structure.spec import StructureSpec
 

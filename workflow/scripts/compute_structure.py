@@ -4,14 +4,14 @@ Inputs: beads (topology of the reference), reference (its series), runs (traject
 Outputs: curves, blocks, resolved, series, runs.
 """
 
-from cgdistill.beads import BeadFile
-from cgdistill.console import job
-from cgdistill.provenance import stamp
-from cgdistill.runs import analyse_runs, read_cluster_cutoffs
-from cgdistill.stability import StabilitySpec
+from cgdistill.analysis.run_analysis import analyse_runs, read_cluster_cutoffs
+from cgdistill.analysis.stability import StabilitySpec
+from cgdistill.data.beads import BeadFile
+from cgdistill.io.csv_tables import write_table
+from cgdistill.provenance.record import stamp
+from cgdistill.runtime.job import job
 from cgdistill.structure.files import read_series, write_blocks, write_curves, write_resolved, write_series
 from cgdistill.structure.spec import StructureSpec
-from cgdistill.tables import write_table
 
 with job(snakemake.log[0], snakemake.threads):
     source, output, params = snakemake.input, snakemake.output, snakemake.params

@@ -3,12 +3,12 @@
 Inputs: reference, reference_blocks, curves, blocks, runs. Outputs: tae, summary.
 """
 
-from cgdistill.console import job
-from cgdistill.provenance import stamp
+from cgdistill.io.csv_tables import read_table, write_table
+from cgdistill.provenance.record import stamp
+from cgdistill.runtime.job import job
 from cgdistill.statistics import StatisticsSpec, summarise
 from cgdistill.structure.files import read_blocks, read_curves
 from cgdistill.structure.tae import tae_table
-from cgdistill.tables import read_table, write_table
 
 with job(snakemake.log[0], snakemake.threads):
     source, params = snakemake.input, snakemake.params

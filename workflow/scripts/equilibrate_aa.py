@@ -7,9 +7,9 @@ Outputs: structure (.gro with velocities).
 from pathlib import Path
 
 from cgdistill.aa.engines import engine
-from cgdistill.aa.protocol import ProtocolSpec
 from cgdistill.aa.stage import StageInput
-from cgdistill.console import job
+from cgdistill.config.aa_protocol import ProtocolSpec
+from cgdistill.runtime.job import job
 
 with job(snakemake.log[0], threads=snakemake.threads):
     stage = StageInput(

@@ -4,11 +4,11 @@ Inputs: beads, split, predictions and networks of the teachers, their health, tr
 ceiling.
 """
 
-from cgdistill.console import job
-from cgdistill.learning.failures import sound_files
-from cgdistill.noise_ceiling import estimate_ceiling
-from cgdistill.provenance import stamp
-from cgdistill.tables import write_table
+from cgdistill.analysis.noise_ceiling import estimate_ceiling
+from cgdistill.io.csv_tables import write_table
+from cgdistill.provenance.record import stamp
+from cgdistill.runtime.job import job
+from cgdistill.training.failure_policy import sound_files
 
 with job(snakemake.log[0]):
     source, params = snakemake.input, snakemake.params

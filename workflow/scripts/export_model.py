@@ -6,15 +6,15 @@ the rest of each folder.
 
 from pathlib import Path
 
-from cgdistill.beads import BeadFile
-from cgdistill.console import job
-from cgdistill.provenance import sha256_of, stamp
-from cgdistill.split import read_split
+from cgdistill.data.beads import BeadFile
+from cgdistill.data.split import read_split
+from cgdistill.provenance.record import sha256_of, stamp
+from cgdistill.runtime.job import job
 
 with job(snakemake.log[0]):
-    from cgdistill.learning.failures import read_health, sound_networks
-    from cgdistill.md.simulation_spec import SimulationSpec
-    from cgdistill.model_folder import export_model, facts_of_networks
+    from cgdistill.export.model_folder import export_model, facts_of_networks
+    from cgdistill.md.protocol import SimulationSpec
+    from cgdistill.training.failure_policy import read_health, sound_networks
 
     source, params = snakemake.input, snakemake.params
     simulation = SimulationSpec.from_config(params.simulation)

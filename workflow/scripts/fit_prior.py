@@ -3,11 +3,11 @@
 Inputs: beads, split. Output: prior.
 """
 
-from cgdistill.beads import BeadFile
-from cgdistill.console import job, progress
-from cgdistill.prior import fit_prior, write_prior
-from cgdistill.provenance import stamp
-from cgdistill.split import read_split
+from cgdistill.data.beads import BeadFile
+from cgdistill.data.split import read_split
+from cgdistill.forcefield.prior import fit_prior, write_prior
+from cgdistill.provenance.record import stamp
+from cgdistill.runtime.job import job, progress
 
 CHUNK = 32
 

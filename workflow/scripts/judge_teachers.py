@@ -5,12 +5,12 @@ Inputs: metrics and networks (settings), one of each per teacher. Output: health
 
 from pathlib import Path
 
-from cgdistill.console import job
-from cgdistill.provenance import stamp
-from cgdistill.tables import write_table
+from cgdistill.io.csv_tables import write_table
+from cgdistill.provenance.record import stamp
+from cgdistill.runtime.job import job
 
 with job(snakemake.log[0]) as log:
-    from cgdistill.learning.failures import judge_teachers
+    from cgdistill.training.failure_policy import judge_teachers
 
     source, params = snakemake.input, snakemake.params
     health = judge_teachers([Path(path).parent for path in source.metrics], params.min_share, params.then)

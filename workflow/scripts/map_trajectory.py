@@ -5,12 +5,13 @@ Inputs: topology, masses (may be empty), trajectory (list), mapping. Output: bea
 
 from pathlib import Path
 
-from cgdistill.atoms import count_frames, read_topology
-from cgdistill.config import read_yaml
-from cgdistill.console import job
-from cgdistill.mapping import Mapper, map_trajectory
-from cgdistill.mapping_rules import MappingRules
-from cgdistill.provenance import stamp, whole_file
+from cgdistill.data.atoms import count_frames, read_topology
+from cgdistill.data.mapping import Mapper, map_trajectory
+from cgdistill.data.mapping_rules import MappingRules
+from cgdistill.io.text import read_yaml
+from cgdistill.provenance.record import stamp
+from cgdistill.runtime.atomic_files import whole_file
+from cgdistill.runtime.job import job
 
 with job(snakemake.log[0], snakemake.threads):
     source, params = snakemake.input, snakemake.params

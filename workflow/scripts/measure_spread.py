@@ -5,11 +5,11 @@ Inputs: beads, split, predictions and networks of the teachers, their health, tr
 
 from pathlib import Path
 
-from cgdistill.console import job
-from cgdistill.ensemble_spread import compute_spread
-from cgdistill.learning.failures import sound_files
-from cgdistill.provenance import stamp
-from cgdistill.tables import write_table
+from cgdistill.analysis.ensemble_spread import compute_spread
+from cgdistill.io.csv_tables import write_table
+from cgdistill.provenance.record import stamp
+from cgdistill.runtime.job import job
+from cgdistill.training.failure_policy import sound_files
 
 with job(snakemake.log[0], snakemake.threads):
     source, params = snakemake.input, snakemake.params

@@ -5,9 +5,9 @@ Inputs: beads, reference (curves), trajectories (equilibration and production of
 
 from pathlib import Path
 
-from cgdistill.console import job
 from cgdistill.figures.draw import draw_boxes
 from cgdistill.figures.style import Palette, models_in_order
+from cgdistill.runtime.job import job
 
 with job(snakemake.log[0]):
     source, params = snakemake.input, snakemake.params

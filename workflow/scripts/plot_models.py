@@ -5,9 +5,9 @@ Inputs: summary, runs (tables of the run), reference, curves (per variant). Outp
 
 from pathlib import Path
 
-from cgdistill.console import job
 from cgdistill.figures.draw import draw_models
 from cgdistill.figures.style import Palette, models_in_order
+from cgdistill.runtime.job import job
 
 with job(snakemake.log[0]):
     draw_models(

@@ -6,12 +6,12 @@ Inputs: teachers, students (histories), training, networks, ceiling, spread (tab
 
 from pathlib import Path
 
-from cgdistill.console import job
+from cgdistill.core.vocabulary import EXCLUDED
 from cgdistill.figures.draw import draw_networks
 from cgdistill.figures.style import Palette, models_in_order
-from cgdistill.learning.failures import sound_files
-from cgdistill.status import EXCLUDED
-from cgdistill.tables import read_table
+from cgdistill.io.csv_tables import read_table
+from cgdistill.runtime.job import job
+from cgdistill.training.failure_policy import sound_files
 
 with job(snakemake.log[0]):
     source, params = dict(snakemake.input.items()), snakemake.params

@@ -6,9 +6,9 @@ reference). Outputs: the figures.
 
 from pathlib import Path
 
-from cgdistill.console import job
 from cgdistill.figures.draw import draw_stability
 from cgdistill.figures.style import Palette, models_in_order
+from cgdistill.runtime.job import job
 
 with job(snakemake.log[0]):
     source = dict(snakemake.input.items())

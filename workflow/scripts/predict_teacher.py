@@ -5,11 +5,11 @@ Inputs: beads, split, networks. Outputs: predictions and check in each teacher's
 
 from pathlib import Path
 
-from cgdistill.console import job
+from cgdistill.runtime.job import job
 
 with job(snakemake.log[0], snakemake.threads):
     # After the threads are pinned: torch reads them when it loads.
-    from cgdistill.learning.prediction_job import predict_teachers
+    from cgdistill.training.prediction_job import predict_teachers
 
     source, params = snakemake.input, snakemake.params
     folders = [Path(folder) for folder in params.folders]

@@ -3,8 +3,8 @@
 Inputs: page, cards (the last products), files (named by the config). Output: manifest.
 """
 
-from cgdistill.console import job
-from cgdistill.manifest import write_manifest
+from cgdistill.provenance.manifest import write_manifest
+from cgdistill.runtime.job import job
 
 with job(snakemake.log[0], snakemake.threads):
     source, params = snakemake.input, snakemake.params

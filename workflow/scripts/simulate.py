@@ -6,19 +6,19 @@ Inputs: cards, networks, beads, split. Outputs: six files per run, in its folder
 from contextlib import ExitStack
 from pathlib import Path
 
-from cgdistill.beads import BeadFile
-from cgdistill.console import job
-from cgdistill.provenance import stamp
-from cgdistill.split import read_split, start_frame
+from cgdistill.data.beads import BeadFile
+from cgdistill.data.split import read_split, start_frame
+from cgdistill.provenance.record import stamp
+from cgdistill.runtime.job import job
 
 with job(snakemake.log[0], snakemake.threads) as log, ExitStack() as stack:
     import torch
-    from cgdistill.devices import choose_device
-    from cgdistill.evaluation.network_potential import JointNetworkPotential
+    from cgdistill.export.model_folder import load_networks, read_card, written_mliap
+    from cgdistill.forcefield.hipnn.network_potential import JointNetworkPotential
     from cgdistill.md.lammps_engine import MliapModel
+    from cgdistill.md.protocol import SimulationSpec
     from cgdistill.md.simulation import RunPlan, run_simulations
-    from cgdistill.md.simulation_spec import SimulationSpec
-    from cgdistill.model_folder import load_networks, read_card, written_mliap
+    from cgdistill.runtime.devices import choose_device
 
     torch.set_num_threads(snakemake.threads)
     source, params = snakemake.input, snakemake.params

@@ -3,10 +3,10 @@
 Input: beads. Output: split.
 """
 
-from cgdistill.beads import BeadFile
-from cgdistill.console import job
-from cgdistill.provenance import stamp
-from cgdistill.split import split_frames, write_split
+from cgdistill.data.beads import BeadFile
+from cgdistill.data.split import split_frames, write_split
+from cgdistill.provenance.record import stamp
+from cgdistill.runtime.job import job
 
 with job(snakemake.log[0]) as log:
     settings, seed = snakemake.params.split, snakemake.params.seed

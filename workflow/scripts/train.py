@@ -6,12 +6,12 @@ files in each folder.
 
 from pathlib import Path
 
-from cgdistill.console import job
+from cgdistill.runtime.job import job
 
 with job(snakemake.log[0], snakemake.threads):
     # After the threads are pinned: torch reads them when it loads.
-    from cgdistill.learning.failures import read_health
-    from cgdistill.learning.training_job import TrainingTask, run_trainings
+    from cgdistill.training.failure_policy import read_health
+    from cgdistill.training.training_job import TrainingTask, run_trainings
 
     source, params = snakemake.input, snakemake.params
     predictions = source.get("predictions") or [None] * len(params.folders)

@@ -5,11 +5,11 @@ Inputs: figures, tables of the run, check, students, beads, split, cards, captio
 
 from pathlib import Path
 
-from cgdistill.console import job
 from cgdistill.figures.style import Palette, models_in_order
 from cgdistill.report.data import gather
 from cgdistill.report.figures import render_captions
 from cgdistill.report.page import write_report
+from cgdistill.runtime.job import job
 
 TABLES = "summary tae runs performance training networks comparisons noise ceiling spread check students".split()
 

@@ -12,7 +12,7 @@ from typing import Protocol, cast
 
 import numpy as np
 
-from ..errors import InputError
+from ..core.errors import InputError
 from .stage import StageInput
 
 ENGINES = ("gromacs", "openmm")

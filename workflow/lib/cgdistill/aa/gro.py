@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError
-from ..provenance import whole_file
-from ..units import ANGSTROM_PER_NM
+from ..core.errors import InputError
+from ..core.units import ANGSTROM_PER_NM
+from ..runtime.atomic_files import whole_file
 
 #: nm/ps to Angstrom/fs.
 _A_FS_PER_NM_PS = ANGSTROM_PER_NM / 1000.0

@@ -22,13 +22,13 @@ from typing import IO
 import numpy as np
 import pandas as pd
 
-from ..console import Progress, log
-from ..errors import InputError
-from ..provenance import sync_to_disk, whole_file
-from ..signals import StopRequest
-from ..units import ANGSTROM_PER_NM, FS_PER_PS, KJ_PER_KCAL
+from ..config.aa_protocol import ProtocolSpec
+from ..core.errors import InputError
+from ..core.units import ANGSTROM_PER_NM, FS_PER_PS, KJ_PER_KCAL
+from ..runtime.atomic_files import sync_to_disk, whole_file
+from ..runtime.job import Progress, log
+from ..runtime.signals import StopRequest
 from .gro import read_gro, write_gro
-from .protocol import ProtocolSpec
 from .stage import StageInput, check_cutoff, require_velocities, short_stamp, stage_folder, write_thermo
 from .system import require_program
 from .trr import join_frames, read_forces

@@ -18,12 +18,12 @@ import openmm as mm
 import pandas as pd
 from openmm import unit
 
-from ..console import Progress, log, progress
-from ..errors import InputError
-from ..provenance import sync_to_disk, whole_file
-from ..seeds import derive
-from ..signals import Interrupted, StopRequest
-from ..units import ANGSTROM_PER_NM, FS_PER_PS, KJ_PER_KCAL, BOLTZMANN_kcal_mol_K
+from ..core.errors import InputError
+from ..core.seeds import derive
+from ..core.units import ANGSTROM_PER_NM, FS_PER_PS, KJ_PER_KCAL, BOLTZMANN_kcal_mol_K
+from ..runtime.atomic_files import sync_to_disk, whole_file
+from ..runtime.job import Progress, log, progress
+from ..runtime.signals import Interrupted, StopRequest
 from .gro import Structure, read_gro, write_gro
 from .openmm_system import MESH, create_system
 from .stage import StageInput, check_cutoff, require_velocities, short_stamp, stage_folder, write_thermo
@@ -107,7 +107,10 @@ def produce(job: StageInput, trajectory: Path, structure: Path, thermo: Path) ->
     start, protocol = check_cutoff(job), job.protocol
     if protocol.thermostat != "nose-hoover":
         raise InputError(
-            "config", "aa.protocol.thermostat", protocol.thermostat, "nose-hoover with OpenMM (or source: gromacs)"
+            "config",
+            "aa.protocol.thermostat",
+            protocol.thermostat,
+            "nose-hoover with OpenMM (or source: gromacs)",
         )
     require_velocities(job)
     folder = stage_folder("openmm", "produce", job, MESH)

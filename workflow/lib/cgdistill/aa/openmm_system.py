@@ -9,8 +9,8 @@ import openmm as mm
 from openmm import app, unit
 from scipy.special import erfcinv
 
-from ..errors import InputError
-from ..units import ANGSTROM_PER_NM
+from ..core.errors import InputError
+from ..core.units import ANGSTROM_PER_NM
 from .gro import Structure
 from .stage import StageInput
 

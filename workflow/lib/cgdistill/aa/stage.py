@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError
-from ..exclusive import hold
-from ..provenance import config_hash, sha256_of, stamp
-from ..tables import write_table
-from ..units import ns_per_day
+from ..config.aa_protocol import ProtocolSpec
+from ..core.errors import InputError
+from ..core.units import ns_per_day
+from ..io.csv_tables import write_table
+from ..provenance.record import config_hash, sha256_of, stamp
+from ..runtime.locks import hold
 from .gro import Structure, read_gro
-from .protocol import ProtocolSpec
 from .system import included_files
 
 

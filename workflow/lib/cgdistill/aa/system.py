@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from ..console import log
-from ..errors import InputError
-from ..exclusive import hold
-from ..provenance import config_hash, whole_file
+from ..core.errors import InputError
+from ..provenance.record import config_hash
+from ..runtime.atomic_files import whole_file
+from ..runtime.job import log
+from ..runtime.locks import hold
 from .gro import Structure, write_gro
 
 #: Where a missing program comes from.

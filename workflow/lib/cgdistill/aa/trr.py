@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from MDAnalysis.lib.formats.libmdaxdr import TRRFile
 
-from ..faults import disk_fault
-from ..provenance import whole_file
-from ..units import ANGSTROM_PER_NM, FS_PER_PS, KCAL_MOL_A_PER_KJ_MOL_NM
-from .protocol import ProtocolSpec
+from ..config.aa_protocol import ProtocolSpec
+from ..core.units import ANGSTROM_PER_NM, FS_PER_PS, KCAL_MOL_A_PER_KJ_MOL_NM
+from ..runtime.atomic_files import whole_file
+from ..runtime.machine_errors import disk_fault
 
 
 def read_forces(path: Path) -> np.ndarray:

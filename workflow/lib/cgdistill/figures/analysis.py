@@ -12,7 +12,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..provenance import whole_file
+from ..runtime.atomic_files import whole_file
 from .curves import X_LABELS, y_label
 from .style import RC, REFERENCE_COLOUR, SMALL, new_figure, plain, styled
 

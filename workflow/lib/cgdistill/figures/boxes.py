@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ..pictures import Picture, type_colours
+from .pictures import Picture, type_colours
 from .style import FONT_SIZE, SMALL, new_figure, plain, styled
 
 _WHEN = ("first", "last")

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ..statistics.comparison import BETTER, NO_TEST, SAME, WORSE
+from ..structure.metrics import METRIC_TITLES
 from .style import NEUTRAL_COLOUR, Palette, new_figure, styled
-from .tae import METRIC_TITLES
 
 #: Marks of the model of the row against that of the column.
 MARKS = {BETTER: "v", WORSE: "^", SAME: "_", NO_TEST: "x"}

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ..status import FINISHED
+from ..core.vocabulary import FINISHED
 from .bars import draw_bars
 from .style import FONT_SIZE, REFERENCE_COLOUR, REFERENCE_LABEL, SMALL, Palette, panel_grid, plain, styled, text_width
 

@@ -15,11 +15,11 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..console import log
-from ..pictures import take_pictures
-from ..status import FINISHED
+from ..core.vocabulary import FINISHED
+from ..io.csv_tables import read_table
+from ..runtime.job import log
 from ..structure.files import read_curves, read_resolved, read_series
-from ..tables import read_table
+from ..structure.metrics import OVERALL
 from .boxes import boxes_figure
 from .catalogue import groups_of, target_groups
 from .ceiling import ceiling_figure
@@ -29,12 +29,13 @@ from .energy import energy_figure, read_traces
 from .members import errors_by_member, members_figure, members_tae_figure
 from .model import model_figure
 from .parity import parity_figure, read_parities
+from .pictures import take_pictures
 from .prior import prior_figure
 from .resolved import resolved_figure
 from .spread import spread_figure
 from .stability import stability_figure
 from .style import Palette, save
-from .tae import OVERALL, item_figure, overall_figure
+from .tae import item_figure, overall_figure
 from .targets import targets_figure
 from .teachers import teachers_metrics_figure
 from .training import metrics_figure, students_figure, teachers_figure

@@ -14,10 +14,10 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ..collect import read_record
-from ..console import log
-from ..status import FINISHED
-from ..tables import read_table
+from ..core.vocabulary import FINISHED
+from ..io.csv_tables import read_table
+from ..md.run_record import read_record
+from ..runtime.job import log
 from .style import FAILED_COLOUR, Palette, new_figure, styled
 
 _MAX_POINTS = 400

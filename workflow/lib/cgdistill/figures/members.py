@@ -11,11 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ..status import FINISHED
+from ..core.vocabulary import FINISHED
+from ..structure.metrics import METRIC_TITLES, OVERALL
 from .bars import intervals
 from .curves import Column, Line, by_item, grid_figure, mean_and_spread
 from .style import Palette, member_looks, new_figure, plain, styled
-from .tae import METRIC_TITLES, OVERALL, axis_label
+from .tae import axis_label
 
 _PER_COLUMN = 4
 _KEYS = ["variant", "member", "metric", "item", "r_max_A"]

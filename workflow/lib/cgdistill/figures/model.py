@@ -9,10 +9,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ..structure.metrics import METRIC_TITLES, OVERALL, RULES_OF_THUMB
 from .bars import intervals
 from .curves import X_LABELS, by_item, draw_curve, draw_reference, limits_of_x, y_label
 from .style import REFERENCE_COLOUR, REFERENCE_LABEL, SMALL, Palette, panel_grid, plain, styled
-from .tae import METRIC_TITLES, OVERALL, RULES_OF_THUMB
 
 _COLUMNS = 4
 

@@ -12,10 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from ..beads import BeadFile
-from ..learning.metrics import error_measures
-from ..learning.predictions import read_predictions
-from ..split import read_split
+from ..data.beads import BeadFile
+from ..data.split import read_split
+from ..training.metrics import error_measures
+from ..training.predictions import read_predictions
 from .style import SMALL, Palette, new_figure, plain, styled
 
 _CMAP = "viridis"

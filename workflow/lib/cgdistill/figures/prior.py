@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ..units import BOLTZMANN_kcal_mol_K
+from ..core.units import BOLTZMANN_kcal_mol_K
 from .style import NEUTRAL_COLOUR, REFERENCE_COLOUR, new_figure, plain, styled
 
 _PRIOR_COLOUR = "#b5179e"

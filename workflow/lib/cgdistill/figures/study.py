@@ -20,8 +20,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
+from ..structure.metrics import METRIC_TITLES, TAE_UNITS
 from .style import NEUTRAL_COLOUR, SMALL, Model, Palette, models_in_order, new_figure, plain, styled, text_width
-from .tae import METRIC_TITLES, TAE_UNITS, axis_label
+from .tae import axis_label
 
 #: Values that span more than this factor get a logarithmic axis: settings, and what is drawn against them.
 _LOG_SETTINGS, _LOG_VALUES = 8.0, 30.0

@@ -24,7 +24,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from ..provenance import whole_file
+from ..runtime.atomic_files import whole_file
 from .catalogue import GROUPS
 
 P = ParamSpec("P")

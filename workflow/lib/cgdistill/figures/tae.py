@@ -18,18 +18,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from ..structure.metrics import METRIC_TITLES, OVERALL, RULES_OF_THUMB, TAE_UNITS, rows_of, value_text
 from .bars import NOISE_COLOUR, draw_bars, intervals
 from .style import FAILED_COLOUR, NEUTRAL_COLOUR, SMALL, Palette, new_figure, plain, styled
 
 _DASHES = (0, (4, 3))
 _WHISKER, _WHISKER_OF_ONE = "#222222", "#8a929b"
 
-METRIC_TITLES = {"rdf": "RDF", "adf": "ADF", "cdf": "CDF"}
-#: Units of the TAE: g(r) is dimensionless, ADF and CDF are densities.
-TAE_UNITS = {"rdf": "Å", "adf": "", "cdf": ""}
-#: TAE of one item above which Olowookere et al. (arXiv 2510.26650) call a distortion substantial.
-RULES_OF_THUMB = {"rdf": 1.0, "adf": 0.2, "cdf": 0.5}
-OVERALL = "overall"
 #: Keeps lines from running through numbers.
 _PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.6}
 
@@ -38,14 +33,6 @@ def axis_label(metric: str) -> str:
     """Label of an axis of TAE."""
     unit = f" / {TAE_UNITS[metric]}" if TAE_UNITS[metric] else ""
     return f"TAE of the {METRIC_TITLES[metric]}{unit}"
-
-
-def rows_of(summary: pd.DataFrame, metric: str, item: str, r_max_A: float = math.nan) -> pd.DataFrame:
-    """Rows of one item by variant (index ``variant``)."""
-    chosen = summary[(summary["metric"] == metric) & (summary["item"] == item)]
-    radius = chosen["r_max_A"]
-    chosen = chosen[radius.isna() if math.isnan(r_max_A) else (radius - r_max_A).abs() < 1e-6]
-    return chosen.set_index("variant")
 
 
 def bar_panel(axes: Axes, rows: pd.DataFrame, palette: Palette, small: bool = False) -> None:
@@ -106,15 +93,6 @@ def bar_legend(figure: Figure, rows: pd.DataFrame, limit: bool = False) -> None:
         handles.append(Line2D([], [], color=NEUTRAL_COLOUR, linestyle=_DASHES, linewidth=1.0, label="rule of thumb"))
     if handles:
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
-
-
-def value_text(mean: float, std: float) -> str:
-    """``mean ± std``: two digits of the standard deviation, at most three of the mean."""
-    if not math.isfinite(mean):
-        return "none"
-    scale = max(std if math.isfinite(std) else 0.0, abs(mean) / 10)
-    digits = max(0, 1 - math.floor(math.log10(scale))) if scale > 0 else 2
-    return f"{mean:.{digits}f}" + (f" ± {std:.{digits}f}" if math.isfinite(std) else "")
 
 
 @styled

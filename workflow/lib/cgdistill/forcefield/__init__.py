@@ -1,1 +1,1 @@
-"""Model architectures of the coarse-grained force field."""
+"""Potentials of beads: prior terms, architectures, and what the engines see of them."""

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..lammps_dump import truncate_dump
-from ..provenance import sync_to_disk, whole_file, write_json
+from ..io.lammps_dump import truncate_dump
+from ..runtime.atomic_files import sync_to_disk, whole_file, write_json
 
 THERMO_COLUMNS = (
     "phase",

@@ -4,52 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import InputError
-from ..provenance import whole_file
-from .simulation_spec import SimulationSpec
-
-if TYPE_CHECKING:
-    from .lammps_engine import Frame
-
-
-def restricted_cell(cell_A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Turn a cell as LAMMPS wants it: a along x, b in the xy plane.
-
-    Parameters
-    ----------
-    cell_A: (3, 3) cell vectors as rows, right-handed.
-
-    Returns
-    -------
-    cell_A: (3, 3) lower triangular with a positive diagonal.
-    rotation: (3, 3); row vectors turn by ``vectors @ rotation``. The identity where nothing is to be turned.
-
-    Raises
-    ------
-    InputError
-        A cell without volume or left-handed.
-    """
-    cell = np.asarray(cell_A, dtype=np.float64)
-    if cell.shape != (3, 3) or not np.isfinite(cell).all() or not np.linalg.det(cell) > 0:
-        raise InputError("start frame", "cell_A", cell.tolist(), "three right-handed cell vectors")
-    if not np.triu(cell, 1).any() and (np.diag(cell) > 0).all():
-        return cell, np.eye(3)
-    rotation, upper = np.linalg.qr(cell.T)
-    signs = np.sign(np.diag(upper))
-    return np.tril((upper * signs[:, None]).T), rotation * signs
-
-
-def wrap(positions_A: np.ndarray, cell_A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Positions (n, 3) within the cell at the origin, and the (n, 3) int64 counts of the cells left behind."""
-    fractions = np.asarray(positions_A, dtype=np.float64) @ np.linalg.inv(cell_A)
-    images = np.floor(fractions).astype(np.int64)
-    rest = fractions - images
-    images, rest = images + (rest >= 1.0), np.where(rest >= 1.0, 0.0, rest)
-    return rest @ cell_A, images
+from ..geometry.cells import wrap
+from ..runtime.atomic_files import whole_file
+from .protocol import SimulationSpec
+from .system import Frame
 
 
 def write_data_file(

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ..errors import InputError
+from ..core.errors import InputError
 
 _MPI_NAMES = ("libmpi.so.12", "libmpi.12.dylib")
 

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from greenlet import getcurrent, greenlet
 
-from ..errors import InputError
-from ..evaluation.potential import Evaluation, JointPotential, Potential
+from ..core.errors import InputError
+from ..forcefield.potential import Evaluation, JointPotential, Potential
 
 
 class SeparatePotentials:

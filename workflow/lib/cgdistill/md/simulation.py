@@ -34,23 +34,26 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..beads import BeadTopology
-from ..console import Progress, log
-from ..errors import InputError
-from ..evaluation.neighbours import NeighbourList
-from ..evaluation.potential import JointPotential, Potential
-from ..exclusive import exclusive
-from ..provenance import ahead_of_clock, config_hash, whole_file, write_json
-from ..signals import Interrupted, StopRequest
-from ..status import BLOWN_UP, EXCLUDED, FINISHED
-from ..tables import write_table
-from ..units import FS_PER_PS, ns_per_day
+from ..core.errors import InputError
+from ..core.units import FS_PER_PS, ns_per_day
+from ..core.vocabulary import BLOWN_UP, EXCLUDED, FINISHED
+from ..data.beads import BeadTopology
+from ..forcefield.potential import JointPotential, Potential
+from ..geometry.cells import wrap
+from ..geometry.neighbours import NeighbourList
+from ..io.csv_tables import write_table
+from ..provenance.record import ahead_of_clock, config_hash
+from ..runtime.atomic_files import whole_file, write_json
+from ..runtime.job import Progress, log
+from ..runtime.locks import exclusive
+from ..runtime.signals import Interrupted, StopRequest
+from .blowup import MINIMISATION, LastFrames, describe
 from .checkpoint import CheckpointFolder, ThermoRow, thermo_table
-from .failure import MINIMISATION, LastFrames, describe
-from .lammps_engine import BeadSystem, Engine, Frame, MliapModel, Unstable, bead_names, restart_is_whole
-from .lammps_files import wrap, write_data_file, write_dump
+from .lammps_engine import Engine, MliapModel, Unstable, bead_names, restart_is_whole
+from .lammps_files import write_data_file, write_dump
 from .lockstep import Lockstep
-from .simulation_spec import SimulationSpec
+from .protocol import SimulationSpec
+from .system import BeadSystem, Frame
 
 #: Radius beyond the limit within which the overlap check keeps its list, A.
 _OVERLAP_SKIN_A = 3.0
@@ -78,7 +81,7 @@ class RunPlan:
     identity:
         What run.json says about the run: variant, member, replica, start_frame.
     provenance:
-        Of `cgdistill.provenance.stamp`; a checkpoint with another one is not used.
+        Of `cgdistill.provenance.record.stamp`; a checkpoint with another one is not used.
     excluded:
         Why there is no run, since its model is not to be used: status ``excluded``, products without frames and rows.
         Empty otherwise.

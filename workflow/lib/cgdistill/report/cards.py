@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
-from ..untrusted import read_json
+from ..core.errors import InputError
+from ..io.untrusted import read_json
 
 _FORMAT = "cgdistill-model-folder-"
 _FIELDS = ("variant", "member", "bead_types", "cutoff_A", "networks", "training")

@@ -12,12 +12,12 @@ from typing import Any
 import pandas as pd
 
 from .. import __version__
-from ..beads import BeadFile
-from ..collect import PERFORMANCE_COLUMNS
-from ..config import table_rows
+from ..data.beads import BeadFile
 from ..figures.catalogue import catalogue
 from ..figures.style import Palette
-from ..tables import read_provenance, read_table
+from ..io.csv_tables import read_provenance, read_table
+from ..io.text import table_rows
+from ..results.collect_tables import PERFORMANCE_COLUMNS
 from .cards import Card, read_cards
 from .facts import SystemFacts, read_system
 from .figures import ReportFigure, place_figures

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..beads import BeadFile
-from ..split import PARTS, read_split
+from ..data.beads import BeadFile
+from ..data.split import PARTS, read_split
 
 #: g/mol/A^3 to g/cm^3.
 _G_CM3_PER_G_MOL_A3 = 1.66053907

@@ -14,7 +14,7 @@ import jinja2
 import numpy as np
 from PIL import Image
 
-from ..errors import InputError
+from ..core.errors import InputError
 from ..figures.catalogue import Entry
 
 #: A figure goes into the page as SVG up to this size; beyond it as an image, if that is smaller.

@@ -9,26 +9,13 @@ from pathlib import Path
 import pandas as pd
 
 from ..figures.style import Model
-from ..figures.tae import METRIC_TITLES, OVERALL, TAE_UNITS
 from ..figures.training import TARGET_LABELS
+from ..structure.metrics import METRIC_TITLES, OVERALL, TAE_UNITS
 from .cards import Card
 from .data import ReportData
 from .figures import ReportFigure
 from .networks import share_of_ceiling
-from .parts import (
-    NOTHING,
-    Cell,
-    Row,
-    Table,
-    interval,
-    known,
-    model_cell,
-    number,
-    p_value,
-    percent,
-    setting,
-    spread,
-)
+from .parts import NOTHING, Cell, Row, Table, interval, known, model_cell, number, p_value, percent, setting, spread
 from .speed import speed_by_job
 from .tables import item_words, runs_table, stability_cell, thumb_of
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..core.vocabulary import EXCLUDED
 from ..figures.training import TARGET_LABELS
-from ..status import EXCLUDED
 from .data import ReportData
 from .parts import NOTHING, Cell, Row, Table, interval, known, model_cell, number, percent, spread
 

@@ -14,10 +14,11 @@ from typing import Any
 import jinja2
 import yaml
 
-from ..figures.tae import METRIC_TITLES, TAE_UNITS
-from ..paper import OLOWOOKERE_2025
-from ..provenance import config_hash, whole_file
-from ..verdict import answers, exclusions, stability, verdicts
+from ..provenance.record import config_hash
+from ..results.published import OLOWOOKERE_2025
+from ..results.verdict import answers, exclusions, stability, verdicts
+from ..runtime.atomic_files import whole_file
+from ..structure.metrics import METRIC_TITLES, TAE_UNITS
 from .data import ReportData
 from .models import model_pages
 from .networks import ceiling_table, ceiling_warnings, failures_table, spread_table, training_table

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..errors import InputError
+from ..core.errors import InputError
 from .parts import NOTHING, Cell, Row, Table, number
 
 #: Rules in the order of the workflow; others stand behind them.

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..paper import OLOWOOKERE_2025
+from ..results.published import OLOWOOKERE_2025
 from .data import ReportData
 from .parts import NOTHING, Cell, Row, Table, model_cell, setting, spread
 

@@ -23,8 +23,8 @@ from ..figures.study import (
     words_and_unit,
 )
 from ..figures.style import Palette
-from ..figures.tae import METRIC_TITLES
-from ..provenance import whole_file
+from ..runtime.atomic_files import whole_file
+from ..structure.metrics import METRIC_TITLES
 from .figures import ReportFigure
 from .page import template
 from .parts import NOTHING, Cell, Row, Table, known, number

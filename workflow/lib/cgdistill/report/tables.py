@@ -9,25 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from ..figures.tae import METRIC_TITLES, OVERALL, RULES_OF_THUMB, TAE_UNITS, rows_of
-from ..stability import CLUSTERED, DRIFTING, STATES
-from ..status import BLOWN_UP, FINISHED
+from ..analysis.stability import CLUSTERED, DRIFTING, STATES
+from ..core.vocabulary import BLOWN_UP, FINISHED
+from ..structure.metrics import METRIC_TITLES, OVERALL, RULES_OF_THUMB, TAE_UNITS, rows_of
 from .data import ReportData
 from .networks import force_r2, share_of_ceiling
-from .parts import (
-    NOTHING,
-    Cell,
-    Range,
-    Row,
-    Table,
-    cell,
-    interval,
-    known,
-    mean_and_std,
-    model_cell,
-    number,
-    p_value,
-)
+from .parts import NOTHING, Cell, Range, Row, Table, cell, interval, known, mean_and_std, model_cell, number, p_value
 
 _LOWEST, _LIKE_LOWEST = "★", "≈"
 #: Columns of numbers in tables of runs: head, the column of its error, and that of what it belongs to.

@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError
+from ..core.errors import InputError
 from ..structure.files import RUN_COLUMNS
 from ..structure.tae import OVERALL
 

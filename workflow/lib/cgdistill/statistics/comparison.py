@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..errors import InputError
-from ..status import FINISHED
+from ..core.errors import InputError
+from ..core.vocabulary import FINISHED
 from ..structure.files import RUN_COLUMNS
 from ..structure.tae import OVERALL
 from .spec import StatisticsSpec

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError
+from ..core.errors import InputError
 from .blocks import Blocks, inflation, random_signs, reference_of
 from .spec import StatisticsSpec
 

@@ -17,8 +17,8 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from ..console import Progress, log
-from ..errors import InputError
+from ..core.errors import InputError
+from ..runtime.job import Progress, log
 from .accumulate import Accumulator
 from .adf import ADF
 from .cdf import CDF

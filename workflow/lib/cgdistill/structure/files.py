@@ -16,8 +16,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..errors import InputError
-from ..provenance import whole_file
+from ..core.errors import InputError
+from ..runtime.atomic_files import whole_file
 
 RUN_COLUMNS = ["variant", "member", "replica"]
 CURVE_COLUMNS = ["metric", "item", "r_max_A", "x", "x_unit", "value", "value_unit"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import InputError
+from ..core.errors import InputError
 
 #: How far the number of bins may be from a whole number before the grid is refused.
 _WHOLE = 1e-6

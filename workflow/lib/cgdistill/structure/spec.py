@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..cells import perpendicular_widths_A
-from ..errors import InputError
+from ..core.errors import InputError
+from ..geometry.cells import perpendicular_widths_A
 from .grids import Grid
 
 METRICS = ("rdf", "adf", "cdf")

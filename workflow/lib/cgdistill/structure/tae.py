@@ -16,8 +16,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError
-from ..status import EXCLUDED, FINISHED
+from ..core.errors import InputError
+from ..core.vocabulary import EXCLUDED, FINISHED
 from .files import RUN_COLUMNS
 
 OVERALL = "overall"

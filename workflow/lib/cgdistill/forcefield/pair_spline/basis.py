@@ -18,7 +18,7 @@ from functools import cached_property
 import numpy as np
 from scipy.interpolate import BSpline
 
-from ...errors import InputError
+from ...core.errors import InputError
 
 _MOST_INTERVALS = 2000
 _HIGHEST_DEGREE = 5

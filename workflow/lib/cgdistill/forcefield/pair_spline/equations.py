@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...evaluation.neighbours import NeighbourList
+from ...geometry.neighbours import NeighbourList
 from .basis import SplineBasis, pair_numbers
 from .design import energy_rows, force_rows, note_distances
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import InputError
-from ...evaluation.potential import Evaluation
+from ...core.errors import InputError
+from ..potential import Evaluation
 from .basis import PairSplineSpec, SplineBasis, pair_numbers
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import InputError
-from ...provenance import whole_file
+from ...core.errors import InputError
+from ...runtime.atomic_files import whole_file
 from .basis import pair_numbers
 from .model import PairSplineModel
 

@@ -1,0 +1,83 @@
+"""Command line: summary and check of a run, LAMMPS plugin, and the structure analysis of any trajectory of beads."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from ..core.errors import InputError
+from ..forcefield.hipnn.plugin_build import FILE_NAME, build_plugin
+from ..io.csv_tables import read_table
+from .structure_commands import add_commands
+from .verify_command import add_verify
+
+
+def summary(folder: Path) -> str:
+    """The overall errors of a run's variants as text, and where its report is.
+
+    Raises
+    ------
+    InputError
+        The run has no summary table.
+    """
+    path = folder / "tables" / "summary.csv"
+    if not path.is_file():
+        raise InputError(path, "file", "nothing", "the table of a finished run")
+    table = read_table(path, ["label", "metric", "item", "r_max_A", "mean", "std", "n", "n_failed"])
+    overall = table[(table["item"] == "overall") & table["r_max_A"].isna()]
+    lines = [f"{'model':10s} {'RDF':>17s} {'ADF':>17s} {'CDF':>17s}   runs"]
+    for label, rows in overall.groupby("label", sort=False):
+        cells = []
+        for metric in ("rdf", "adf", "cdf"):
+            row = rows[rows["metric"] == metric].iloc[0]
+            spread = f" ± {row['std']:.3f}" if row["n"] > 1 else ""
+            cells.append(f"{row['mean']:.3f}{spread}" if row["n"] else "none finished")
+        failed = f", {int(row['n_failed'])} failed" if row["n_failed"] else ""
+        lines.append(f"{label:10s} " + " ".join(f"{cell:>17s}" for cell in cells) + f"   {int(row['n'])}{failed}")
+    lines.append("Total absolute error against the all-atom reference, mean ± standard deviation over runs.")
+    lines.append(f"Report: {folder / 'report.html'}")
+    return "\n".join(lines)
+
+
+def _plugin(chosen: argparse.Namespace) -> str:
+    path = build_plugin(chosen.output, chosen.cxx, chosen.lammps_headers, chosen.portable)
+    return f"{path}\nIn LAMMPS: plugin load {path.resolve()}"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="cgdistill",
+        description="Errors and check of a finished run, its models in LAMMPS, structure of any trajectory of beads.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("summary", help="overall errors of a finished run")
+    command.add_argument("folder", type=Path, help="results/<run>")
+    command.set_defaults(run=lambda chosen: summary(chosen.folder))
+    command = commands.add_parser(
+        "lammps-plugin",
+        help="compile the pair style cgdistill for LAMMPS",
+        description="Compile the pair style cgdistill, a plugin for LAMMPS that runs exported models over MPI ranks.",
+        epilog="Example, for another LAMMPS: cgdistill lammps-plugin --cxx mpicxx --lammps-headers lammps/src",
+    )
+    command.add_argument(
+        "--output", "-o", type=Path, default=Path(FILE_NAME), metavar="FILE", help=f"default: {FILE_NAME}"
+    )
+    command.add_argument("--cxx", metavar="COMMAND", help="C++ compiler (default: $CXX, or g++, or c++)")
+    command.add_argument(
+        "--lammps-headers", type=Path, metavar="DIR", help="folder of LAMMPS's pair.h (default: the Python package's)"
+    )
+    command.add_argument("--portable", action="store_true", help="not only for processors like this machine's")
+    command.set_defaults(run=_plugin)
+    add_verify(commands)
+    add_commands(commands)
+    chosen = parser.parse_args(arguments)
+    try:
+        found = chosen.run(chosen)
+    except InputError as error:
+        print(f"cgdistill: {error}", file=sys.stderr)
+        return 1
+    text, status = found if isinstance(found, tuple) else (found, 0)
+    print(text)
+    return int(status)

@@ -1,0 +1,357 @@
+"""All-atom input: topology with masses, and a stream of frames with positions and forces.
+
+Reads what MDAnalysis reads (GROMACS ``.gro``, ``.tpr``, ``.top``, ``.trr``; ``.pdb``, ``.psf``,
+``.prmtop``, H5MD, Amber NetCDF, ...) and LAMMPS text dumps with ``fx fy fz``.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import h5py
+import MDAnalysis as mda
+import numpy as np
+
+from ..core.errors import InputError
+from ..core.units import KJ_PER_KCAL
+from ..geometry.cells import lower_triangular
+from ..io.lammps_dump import is_dump, read_dump
+from ..io.trr import check_trr
+from ..io.untrusted import check_hdf5
+from ..runtime.job import log
+from .force_checks import N_FRAMES, ForceScale
+
+#: No atom is that far away, A, or feels that much, kcal/mol/A; damaged numbers are.
+_FARTHEST_A = 1e6
+_STRONGEST_kcal_mol_A = 1e7
+#: A frame's forces are not so many times those of the first frames of its file.
+_FORCE_JUMP = 10.0
+#: Changes of the volume that are told, and that are no longer those of one system at constant pressure.
+_VOLUME_CHANGE = 1e-3
+_VOLUME_JUMP = 1.5
+
+
+@dataclass(frozen=True)
+class AtomTopology:
+    """Atoms in the order of the trajectory.
+
+    Attributes
+    ----------
+    names, residue_names: (n_atoms,)
+    residues: (n_atoms,) index of the residue of each atom, from 0, in order of appearance.
+    masses_g_mol: (n_atoms,)
+    bonds: (n_bonds, 2) atom indices; empty where the topology lists none.
+    universe: MDAnalysis universe, for selections.
+    """
+
+    names: np.ndarray
+    residue_names: np.ndarray
+    residues: np.ndarray
+    masses_g_mol: np.ndarray
+    bonds: np.ndarray
+    universe: Any
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms."""
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class AtomFrame:
+    """One frame: positions and forces (n_atoms, 3), cell (3, 3) with the cell vectors as rows, time."""
+
+    positions_A: np.ndarray
+    forces_kcal_mol_A: np.ndarray
+    cell_A: np.ndarray
+    time_ps: float
+
+
+def _universe(path: Path) -> Any:
+    """Universe of a topology file, nothing guessed."""
+    arguments: dict[str, Any] = {"to_guess": ()}
+    if path.suffix in (".top", ".itp"):
+        arguments |= {"topology_format": "ITP", "infer_system": True}
+    if not path.is_file():
+        raise InputError(path, "topology", "no such file", "a readable topology")
+    check_hdf5(path, "topology")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return mda.Universe(str(path), **arguments)
+    except Exception as error:  # MDAnalysis raises many kinds
+        raise InputError(
+            path, "topology", f"{type(error).__name__}: {error}", "a topology that MDAnalysis reads"
+        ) from None
+
+
+def read_topology(topology: str | Path, masses: str | Path | None = None) -> AtomTopology:
+    """Read names, residues, masses and bonds.
+
+    Parameters
+    ----------
+    topology:
+        Atoms, residues and, where the format has them, masses and bonds.
+    masses:
+        A second topology (GROMACS ``.top``, ``.tpr``, LAMMPS data, ...) for masses and bonds where the
+        first has none. Same atoms in the same order.
+
+    Raises
+    ------
+    InputError
+        Unreadable, no masses, or two topologies that do not agree.
+    """
+    universe = _universe(Path(topology))
+    atoms = universe.atoms
+    for attribute in ("names", "resnames"):
+        if not hasattr(atoms, attribute):
+            raise InputError(topology, attribute, "none", "atom and residue names")
+    second = atoms
+    if masses is not None:
+        second = _universe(Path(masses)).atoms
+        if len(second) != len(atoms):
+            raise InputError(masses, "number of atoms", len(second), f"{len(atoms)} as in {topology}")
+        if hasattr(second, "names"):
+            differing = np.flatnonzero(second.names != atoms.names)
+            if len(differing):
+                i = int(differing[0])
+                raise InputError(masses, f"atom {i + 1}", second.names[i], f"{atoms.names[i]} as in {topology}")
+    mass_file = topology if masses is None else masses
+    if not hasattr(second, "masses"):
+        raise InputError(
+            mass_file, "masses", "none", "masses (set aa.files.masses to a .top, .tpr or LAMMPS data file)"
+        )
+    values = np.asarray(second.masses, dtype=np.float64)
+    if not (values > 0).all():
+        i = int(np.flatnonzero(~(values > 0))[0])
+        raise InputError(mass_file, f"mass of atom {i + 1} ({atoms.names[i]})", values[i], "a positive mass, g/mol")
+    try:
+        bonds = np.asarray(second.universe.bonds.indices, dtype=np.int64).reshape(-1, 2)
+    except (AttributeError, mda.exceptions.NoDataError):
+        bonds = np.empty((0, 2), dtype=np.int64)
+    return AtomTopology(
+        names=np.asarray(atoms.names, dtype=object),
+        residue_names=np.asarray(atoms.resnames, dtype=object),
+        residues=np.asarray(atoms.resindices, dtype=np.int64),
+        masses_g_mol=values,
+        bonds=bonds,
+        universe=universe,
+    )
+
+
+def _dump_frames(path: Path, units: str | None, n_atoms: int) -> Iterator[AtomFrame]:
+    for number, frame in enumerate(read_dump(path, units)):
+        where = f"frame {number}"
+        if len(frame.positions_A) != n_atoms:
+            raise InputError(path, where, f"{len(frame.positions_A)} atoms", f"{n_atoms} as in the topology")
+        if frame.forces_kcal_mol_A is None:
+            raise InputError(path, where, "no forces", "columns fx fy fz")
+        if frame.time_ps is None:
+            raise InputError(path, where, "no time", "ITEM: TIME (LAMMPS: dump_modify ... time yes)")
+        positions, forces = frame.positions_A, frame.forces_kcal_mol_A
+        cell, rotation = lower_triangular(frame.cell_A)
+        if rotation is not None:
+            positions, forces = positions @ rotation, forces @ rotation
+        yield AtomFrame(positions, forces, cell, frame.time_ps)
+
+
+def _check_h5md_cell(path: Path) -> None:
+    """Cell vectors of an H5MD file lie as MDAnalysis takes them, which keeps lengths and angles alone."""
+    try:
+        with h5py.File(path, "r") as file:
+            for name, particles in file.get("particles", {}).items():
+                edges = particles["box/edges"]
+                values = np.asarray(edges["value"] if isinstance(edges, h5py.Group) else edges)
+                if values.shape[-2:] != (3, 3):
+                    continue
+                for number, cell in enumerate(values.reshape(-1, 3, 3)):
+                    if lower_triangular(cell)[1] is not None:
+                        expected = "a along x and b in the plane of x and y"
+                        raise InputError(path, f"frame {number}, {name}/box/edges", cell.tolist(), expected)
+    except (OSError, KeyError, AttributeError, TypeError, ValueError, np.linalg.LinAlgError) as error:
+        found = f"{type(error).__name__}: {error}"
+        raise InputError(path, "particles/*/box/edges", found, "H5MD with a periodic cell") from None
+
+
+def _mda_frames(path: Path, topology: AtomTopology) -> Iterator[AtomFrame]:
+    check_hdf5(path, "trajectory")
+    if path.suffix in (".h5md", ".h5"):
+        _check_h5md_cell(path)
+    number = 0
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            reader = mda.Universe(topology.universe._topology, str(path)).trajectory
+    except Exception as error:
+        raise InputError(
+            path, "trajectory", f"{type(error).__name__}: {error}", f"frames of {topology.n_atoms} atoms"
+        ) from None
+    with reader:
+        steps = iter(reader)
+        while True:
+            where = f"frame {number}"
+            try:
+                step = next(steps, None)
+            except Exception as error:  # of many kinds, where the file is damaged
+                raise InputError(path, where, f"{type(error).__name__}: {error}", "a whole frame") from None
+            if step is None:
+                break
+            for kind, there in (("positions", step.has_positions), ("forces", step.has_forces)):
+                if not there:
+                    raise InputError(path, where, f"no {kind}", "positions and forces in every frame")
+            if step.dimensions is None:
+                raise InputError(path, where, "no cell", "a periodic cell")
+            yield AtomFrame(
+                positions_A=step.positions.astype(np.float64),
+                # MDAnalysis gives kJ/mol/A for every format.
+                forces_kcal_mol_A=step.forces.astype(np.float64) / KJ_PER_KCAL,
+                cell_A=np.asarray(step.triclinic_dimensions, dtype=np.float64),
+                time_ps=float(step.time),
+            )
+            number += 1
+    if number == 0:
+        raise InputError(path, "trajectory", "no frame", "at least one")
+
+
+class _Sequence:
+    """Checks of every frame, by itself and against those before, over all files."""
+
+    def __init__(self) -> None:
+        self._first_A3 = self._last_A3 = self._last_ps = np.nan
+        self._varies = False
+
+    def check(self, frame: AtomFrame, path: Path, where: str) -> None:
+        """Numbers that can be those of a frame, and that follow on the frame before."""
+        _check_values("positions", frame.positions_A, _FARTHEST_A, "A", path, where)
+        _check_values("forces", frame.forces_kcal_mol_A, _STRONGEST_kcal_mol_A, "kcal/mol/A", path, where)
+        volume_A3 = float(np.linalg.det(frame.cell_A)) if np.isfinite(frame.cell_A).all() else np.nan
+        if not 0 < volume_A3 < _FARTHEST_A**3:
+            raise InputError(path, where, f"cell {frame.cell_A.tolist()}", "three vectors that span a volume")
+        if not np.isfinite(frame.time_ps):
+            raise InputError(path, where, f"time {frame.time_ps}", "a finite time, ps")
+        if frame.time_ps <= self._last_ps:
+            found = f"time {frame.time_ps:g} ps after {self._last_ps:g} ps"
+            raise InputError(path, where, found, "times that increase from frame to frame")
+        ratio = volume_A3 / self._last_A3
+        if ratio > _VOLUME_JUMP or ratio < 1 / _VOLUME_JUMP:
+            found = f"a cell of {volume_A3:.5g} A^3 after one of {self._last_A3:.5g} A^3"
+            raise InputError(path, where, found, "one system in equilibrium")
+        if not self._varies and abs(volume_A3 / self._first_A3 - 1) > _VOLUME_CHANGE:
+            self._varies = True
+            log.warning("%s: %s: the cell changes; a simulation keeps that of the frame it starts from", path, where)
+        self._last_A3, self._last_ps = volume_A3, frame.time_ps
+        if np.isnan(self._first_A3):
+            self._first_A3 = volume_A3
+
+
+def _check_values(kind: str, values: np.ndarray, limit: float, unit: str, path: Path, where: str) -> None:
+    # A NaN compares as false.
+    if np.abs(values).max() <= limit:
+        return
+    atom = int(np.flatnonzero(~(np.abs(values) <= limit).all(axis=1))[0])
+    if np.isfinite(values[atom]).all():
+        found = f"{kind} of atom {atom + 1} up to {np.abs(values[atom]).max():.3g} {unit}"
+        raise InputError(path, where, found, f"at most {limit:g} {unit} (is the file damaged?)")
+    raise InputError(path, where, f"{kind} of atom {atom + 1} not finite", "finite numbers")
+
+
+def _judged(frames: Iterator[AtomFrame], scale: ForceScale, path: Path, check_forces: bool) -> Iterator[AtomFrame]:
+    """The frames of a file, once those at its start have been found to hold forces that can be."""
+    scale.forget()
+    told = False
+
+    def judge(where: str) -> None:
+        nonlocal told
+        fault = scale.fault()
+        if fault is None or told:
+            return
+        told = True
+        if check_forces:
+            for more in islice(frames, N_FRAMES - scale.n_frames):  # more frames name the unit more surely
+                scale.add(more.positions_A, more.forces_kcal_mol_A, more.cell_A)
+            raise InputError(path, where, *(scale.fault() or fault))
+        log.warning("%s: %s: found %s, expected %s", path, where, *fault)
+
+    for number, frame in enumerate(frames):
+        if number > 0:
+            rms = float(np.sqrt((frame.forces_kcal_mol_A**2).sum() / len(frame.forces_kcal_mol_A)))
+            if check_forces and rms > _FORCE_JUMP * scale.rms_kcal_mol_A:
+                found = f"forces of {rms:.3g} kcal/mol/A (RMS)"
+                expected = f"about {scale.rms_kcal_mol_A:.3g} as before, or mapping.check_forces: false"
+                raise InputError(path, f"frame {number}", found, expected)
+        if number < N_FRAMES:
+            scale.add(frame.positions_A, frame.forces_kcal_mol_A, frame.cell_A)
+            if number in (0, N_FRAMES - 1):
+                judge(f"frame {number}")
+        yield frame
+    judge(f"frame {scale.n_frames - 1}")
+
+
+def read_frames(
+    topology: AtomTopology, trajectories: Sequence[str | Path], units: str | None = None, check_forces: bool = True
+) -> Iterator[AtomFrame]:
+    """Stream the frames of one or more trajectory files in order.
+
+    Parameters
+    ----------
+    units:
+        LAMMPS unit style of dumps that do not state theirs.
+    check_forces:
+        Refuse what `ForceScale` refuses, and a frame whose forces are many times those of the first of its file;
+        else the log says so and no more.
+
+    Raises
+    ------
+    InputError
+        Unreadable file, other atom count, no forces, no cell, values that are not finite or beyond all bounds, times
+        that do not increase, or forces that cannot be those on these atoms. File and frame are named.
+    """
+    paths = [Path(name) for name in trajectories]
+    for path in paths:
+        if not path.is_file():
+            raise InputError(path, "trajectory", "no such file", "a readable trajectory")
+        if path.suffix == ".trr":
+            check_trr(path, topology.n_atoms)
+    scale = ForceScale(topology.masses_g_mol, topology.residues, topology.bonds)
+    sequence = _Sequence()
+
+    def checked(path: Path) -> Iterator[AtomFrame]:
+        is_text = is_dump(path)
+        frames = _dump_frames(path, units, topology.n_atoms) if is_text else _mda_frames(path, topology)
+        for number, frame in enumerate(frames):
+            sequence.check(frame, path, f"frame {number}")
+            yield frame
+
+    for path in paths:
+        try:
+            yield from _judged(checked(path), scale, path, check_forces)
+        finally:
+            # Also where whoever reads has enough frames.
+            if scale.n_frames:
+                log.info("%s: %s", path, scale.summary())
+                doubt = scale.doubt()
+                if doubt is not None:
+                    log.warning("%s: %s", path, doubt)
+
+
+def count_frames(topology: AtomTopology, trajectories: Sequence[str | Path]) -> int | None:
+    """Number of frames where it can be had without reading them all, else None."""
+    total = 0
+    for name in trajectories:
+        if is_dump(name):
+            return None
+        if Path(name).suffix == ".trr" and Path(name).is_file():
+            total += check_trr(Path(name), topology.n_atoms)
+            continue
+        check_hdf5(name, "trajectory")
+        try:
+            with mda.Universe(topology.universe._topology, str(name)).trajectory as reader:
+                total += len(reader)
+        except Exception:  # reported with its cause by read_frames
+            return None
+    return total

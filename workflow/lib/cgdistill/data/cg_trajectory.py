@@ -1,0 +1,310 @@
+"""Bead trajectories of any origin, positions alone, for analysis.
+
+A bead file of the workflow, LAMMPS dumps, whatever MDAnalysis reads with beads as its atoms, or an all-atom
+trajectory with a mapping file. Frames are read when asked for; only one is held in memory.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..core.errors import InputError
+from ..io.lammps_dump import is_dump, read_dump
+from ..io.untrusted import check_hdf5
+from .beads import BeadFile
+
+#: No bead is that far away, A; damaged numbers are.
+_FARTHEST_A = 1e6
+#: Attributes of MDAnalysis that may hold the type of a bead, in the order in which they are tried.
+TYPE_ATTRIBUTES = ("names", "types", "resnames")
+
+
+class PositionFrame(NamedTuple):
+    """One frame.
+
+    Attributes
+    ----------
+    time_ps: NaN where the file does not say.
+    positions_A: (n_beads, 3), wrapped or not.
+    cell_A: (3, 3) rows are the cell vectors.
+    """
+
+    time_ps: float
+    positions_A: np.ndarray
+    cell_A: np.ndarray
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a user says about a trajectory that its files do not hold.
+
+    Attributes
+    ----------
+    topology: names of the beads or atoms, where the trajectory has none.
+    mapping, masses: mapping file of an all-atom trajectory, and a topology with masses where the first has none.
+    units: ``real`` or ``metal``, of LAMMPS dumps that do not say.
+    types: names of the bead types: of the LAMMPS types 1, 2, ...; elsewhere their order. Empty: as found.
+    dump_types: names of the LAMMPS types where ``types`` is empty and there are as many; a dump has none itself.
+    types_from: one of `TYPE_ATTRIBUTES`; None: the first that the topology has.
+    cell_A: (3, 3) cell of a trajectory without one.
+    begin_ps, end_ps: frames before and after are left out.
+    stride: of those left, every so manieth is used.
+    """
+
+    topology: Path | None = None
+    mapping: Path | None = None
+    masses: Path | None = None
+    units: str | None = None
+    types: tuple[str, ...] = ()
+    dump_types: tuple[str, ...] = ()
+    types_from: str | None = None
+    cell_A: np.ndarray | None = None
+    begin_ps: float | None = None
+    end_ps: float | None = None
+    stride: int = 1
+
+
+@dataclass(frozen=True)
+class BeadTrajectory:
+    """Beads and their frames.
+
+    Attributes
+    ----------
+    source: name in messages.
+    type_names, bead_types: names of the types, and (n_beads,) index of the type of each bead.
+    read: gives the frames, each time from the first.
+    """
+
+    source: str
+    type_names: tuple[str, ...]
+    bead_types: np.ndarray
+    read: Callable[[], Iterator[PositionFrame]]
+
+    def first(self) -> PositionFrame:
+        """The first frame.
+
+        Raises
+        ------
+        InputError
+            There is none.
+        """
+        for frame in self.read():
+            return frame
+        raise InputError(self.source, "frames", "none in the range of times", "at least one")
+
+
+def open_trajectory(paths: Sequence[Path], origin: Origin) -> BeadTrajectory:
+    """A trajectory of one or more files, read one after another.
+
+    Raises
+    ------
+    InputError
+        A file that cannot be read, no cell, no types, other beads from frame to frame, times asked for that a file
+        does not hold. Some of it when the frames are read.
+    """
+    for path in paths:
+        if not path.is_file():
+            raise InputError(path, "file", "nothing", "a trajectory")
+    if origin.mapping is not None:
+        names, types, read = _of_atoms(paths, origin)
+    elif paths[0].suffix == ".h5" and _is_bead_file(paths[0]):
+        names, types, read = _of_bead_files(paths)
+    elif is_dump(paths[0]):
+        names, types, read = _of_dumps(paths, origin)
+    else:
+        names, types, read = _of_mdanalysis(paths, origin)
+    source = ", ".join(map(str, paths))
+    return BeadTrajectory(source, names, types, lambda: _chosen(read(), origin, source))
+
+
+Parts = tuple[tuple[str, ...], np.ndarray, Callable[[], Iterator[PositionFrame]]]
+
+
+def _chosen(frames: Iterator[PositionFrame], origin: Origin, source: str) -> Iterator[PositionFrame]:
+    """Frames within the range of times, every so manieth."""
+    number = 0
+    for place, frame in enumerate(frames):
+        # A NaN compares as false.
+        if not np.abs(frame.positions_A).max() <= _FARTHEST_A:
+            raise InputError(source, f"frame {place}", "positions not finite or beyond all bounds", "numbers, A")
+        if not 0 < np.linalg.det(frame.cell_A) < np.inf:
+            raise InputError(source, f"frame {place}, cell", frame.cell_A.tolist(), "a cell of positive volume")
+        if not np.isfinite(frame.time_ps) and not (origin.begin_ps is None and origin.end_ps is None):
+            raise InputError(source, "frames", "no times (LAMMPS: dump_modify time yes)", "times to begin or end at")
+        if origin.begin_ps is not None and frame.time_ps < origin.begin_ps:
+            continue
+        if origin.end_ps is not None and frame.time_ps > origin.end_ps:
+            return
+        if number % origin.stride == 0:
+            yield frame
+        number += 1
+
+
+def _is_bead_file(path: Path) -> bool:
+    """Whether an HDF5 file is one of ours, or says to be; H5MD is for MDAnalysis."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            return "h5md" not in file
+    except (OSError, RuntimeError, LookupError, ValueError):  # h5py's, where a file is damaged
+        return True  # refused with its cause
+
+
+def _of_bead_files(paths: Sequence[Path]) -> Parts:
+    with BeadFile(paths[0]) as file:
+        topology = file.topology
+
+    def read() -> Iterator[PositionFrame]:
+        for path in paths:
+            with BeadFile(path) as file:
+                if not np.array_equal(file.topology.bead_types, topology.bead_types):
+                    raise InputError(path, "bead_types", "other beads", f"those of {paths[0]}")
+                for chunk in file.chunks():
+                    yield from map(PositionFrame, chunk.times_ps.tolist(), chunk.positions_A, chunk.cells_A)
+
+    return topology.type_names, topology.bead_types, read
+
+
+def _of_dumps(paths: Sequence[Path], origin: Origin) -> Parts:
+    """Beads with the column ``type``."""
+    first = next(read_dump(paths[0], origin.units))
+    if first.types is None:
+        raise InputError(paths[0], "columns", "no type", "a column 'type'")
+    types = first.types - 1
+    n_types = int(types.max()) + 1
+    if n_types > len(types):
+        raise InputError(paths[0], "types", f"LAMMPS type {n_types}", f"at most {len(types)}, the number of beads")
+    names = origin.types or tuple(str(number) for number in range(1, n_types + 1))
+    if not origin.types and len(origin.dump_types) == n_types:
+        names = origin.dump_types
+    if len(names) < n_types:
+        raise InputError(paths[0], "types", f"LAMMPS types up to {n_types}", f"{len(names)}: {', '.join(names)}")
+
+    def read() -> Iterator[PositionFrame]:
+        for path in paths:
+            for frame in read_dump(path, origin.units):
+                if frame.types is None or not np.array_equal(frame.types - 1, types):
+                    raise InputError(path, f"step {frame.step}", "other types", f"those of the start of {paths[0]}")
+                yield PositionFrame(_time(frame.time_ps), frame.positions_A, frame.cell_A)
+
+    return names, types, read
+
+
+def _of_mdanalysis(paths: Sequence[Path], origin: Origin) -> Parts:
+    """Beads as the atoms of MDAnalysis."""
+    universe = _universe(origin.topology or paths[0])
+    found = [name for name in TYPE_ATTRIBUTES if hasattr(universe.atoms, name)]
+    if not found:
+        raise InputError(origin.topology or paths[0], "names", "none", "names of beads, or a topology beside it")
+    attribute = origin.types_from or found[0]
+    if attribute not in found:
+        raise InputError(origin.topology or paths[0], attribute, "none", f"one of {', '.join(found)}")
+    labels = [str(label) for label in getattr(universe.atoms, attribute)]
+    names = origin.types or tuple(dict.fromkeys(labels))
+    unknown = set(labels) - set(names)
+    if unknown:
+        raise InputError(
+            origin.topology or paths[0], attribute, ", ".join(sorted(unknown)), f"one of {', '.join(names)}"
+        )
+    types = np.array([names.index(label) for label in labels], dtype=np.int64)
+    return names, types, lambda: _positions(paths, universe, len(labels), origin)
+
+
+def _of_atoms(paths: Sequence[Path], origin: Origin) -> Parts:
+    """An all-atom trajectory, mapped frame by frame."""
+    from ..io.text import read_yaml
+    from .atoms import AtomFrame, read_topology
+    from .mapping import Mapper
+    from .mapping_rules import MappingRules
+
+    if origin.mapping is None or origin.topology is None:
+        raise InputError("command line", "topology", "none", "the topology of the atoms that are mapped")
+    rules = MappingRules.from_dict(read_yaml(origin.mapping), origin.mapping)
+    try:
+        topology = read_topology(origin.topology, origin.masses)
+    except InputError as error:
+        if error.item != "masses":
+            raise
+        expected = "masses: another topology that holds them (.top, .tpr, LAMMPS data)"
+        raise InputError(error.source, error.item, error.found, expected) from None
+    mapper = Mapper(rules, topology)
+    # Forces are not looked at here, and trajectories for analysis seldom hold them.
+    forces = np.zeros((topology.n_atoms, 3))
+
+    def read() -> Iterator[PositionFrame]:
+        for time_ps, positions, cell in _positions(paths, topology.universe, topology.n_atoms, origin):
+            beads, _ = mapper.map_frame(AtomFrame(positions, forces, cell, time_ps))
+            yield PositionFrame(time_ps, beads, cell)
+
+    return mapper.topology.type_names, mapper.topology.bead_types, read
+
+
+def _positions(paths: Sequence[Path], universe: Any, n_atoms: int, origin: Origin) -> Iterator[PositionFrame]:
+    """Positions of atoms of any kind, from dumps or by MDAnalysis."""
+    for path in paths:
+        if is_dump(path):
+            for dumped in read_dump(path, origin.units):
+                if len(dumped.positions_A) != n_atoms:
+                    found, expected = f"{len(dumped.positions_A)} atoms", f"{n_atoms} as in the topology"
+                    raise InputError(path, f"step {dumped.step}", found, expected)
+                yield PositionFrame(_time(dumped.time_ps), dumped.positions_A, dumped.cell_A)
+        else:
+            yield from _read_by_mdanalysis(path, universe, n_atoms, origin.cell_A)
+
+
+def _read_by_mdanalysis(path: Path, universe: Any, n_atoms: int, cell_A: np.ndarray | None) -> Iterator[PositionFrame]:
+    import MDAnalysis as mda
+
+    check_hdf5(path, "trajectory")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            reader = mda.Universe(universe._topology, str(path)).trajectory
+    except Exception as error:  # MDAnalysis raises many kinds
+        raise InputError(path, "trajectory", f"{type(error).__name__}: {error}", f"frames of {n_atoms} atoms") from None
+    with reader:
+        steps = iter(reader)
+        number = 0
+        while True:
+            try:
+                step = next(steps, None)
+            except Exception as error:  # of many kinds, where the file is damaged
+                found = f"{type(error).__name__}: {error}"
+                raise InputError(path, f"frame {number}", found, "a whole frame") from None
+            if step is None:
+                return
+            cell = cell_A if step.dimensions is None else np.asarray(step.triclinic_dimensions, dtype=np.float64)
+            if cell is None:
+                raise InputError(path, f"frame {number}", "no cell", "a periodic cell, in the file or given")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # a file without times
+                time_ps = float(step.time)
+            yield PositionFrame(time_ps, step.positions.astype(np.float64), cell)
+            number += 1
+
+
+def _universe(path: Path) -> Any:
+    """What MDAnalysis reads of a file without guessing."""
+    import MDAnalysis as mda
+
+    if not path.is_file():
+        raise InputError(path, "topology", "no such file", "a readable topology")
+    check_hdf5(path, "topology")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return mda.Universe(str(path), to_guess=())
+    except Exception as error:  # MDAnalysis raises many kinds
+        found = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(path, "topology", found, "a file with names of beads, or a topology beside it") from None
+
+
+def _time(time_ps: float | None) -> float:
+    return np.nan if time_ps is None else time_ps

@@ -1,0 +1,249 @@
+"""Mapping of atoms to beads: the bead trajectory of an all-atom one.
+
+For bead I of atoms i (Olowookere et al., arXiv 2510.26650; Shinkle et al., JCTC 2024, eq. 1-6)::
+
+    M_I = sum m_i,    R_I = sum m_i r_i / M_I,    F_I = sum f_i
+
+with the residue made whole across the periodic boundary first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from MDAnalysis.lib.distances import minimize_vectors
+from MDAnalysis.lib.mdamath import triclinic_box
+from scipy.sparse import csr_matrix
+
+from ..core.errors import InputError
+from ..geometry.cells import perpendicular_widths_A
+from ..runtime.job import Progress, log
+from .atoms import AtomFrame, AtomTopology, read_frames
+from .beads import BeadFrames, BeadTopology, BeadWriter
+from .mapping_rules import BeadRule, MappingRules
+from .unwrapping import carried, differences, placement
+
+
+class Mapper:
+    """Map frames of one all-atom system to beads.
+
+    Parameters
+    ----------
+    rules, topology:
+        Every residue of the topology has a rule, every atom of it belongs to one bead or is listed as
+        unmapped.
+
+    Raises
+    ------
+    InputError
+        Otherwise; residue and atom are named.
+    """
+
+    def __init__(self, rules: MappingRules, topology: AtomTopology) -> None:
+        self.rules, self.atoms = rules, topology
+        atom_beads = np.full(topology.n_atoms, -1, dtype=np.int64)
+        kinds: list[int] = []
+        names: list[str] = []
+        residues: list[int] = []
+        starts = np.flatnonzero(np.diff(topology.residues, prepend=-1))
+        plans: dict[tuple[str, ...], list[tuple[BeadRule, np.ndarray]]] = {}
+        for start, end in zip(starts, [*starts[1:], topology.n_atoms], strict=True):
+            members = np.arange(start, end)
+            residue = str(topology.residue_names[start])
+            # Residues of equal name and atoms share their plan: selections are slow.
+            key = (residue, *topology.names[members])
+            if key not in plans:
+                plans[key] = self._plan(residue, members)
+            for rule, offsets in plans[key]:
+                atom_beads[start + offsets] = len(kinds)
+                kinds.append(rules.types.index(rule.type))
+                names.append(rule.name)
+                residues.append(int(topology.residues[start]))
+        absent = [name for index, name in enumerate(rules.types) if index not in kinds]
+        if absent:
+            raise InputError(rules.source, "types", f"no bead of type {', '.join(absent)} in the data", "beads of each")
+        mapped = np.flatnonzero(atom_beads >= 0)
+        shape = (len(kinds), topology.n_atoms)
+        mass = topology.masses_g_mol
+        bead_mass = np.bincount(atom_beads[mapped], mass[mapped], minlength=len(kinds))
+        weights = mass[mapped] / bead_mass[atom_beads[mapped]]
+        self._centre = csr_matrix((weights, (atom_beads[mapped], mapped)), shape=shape)
+        self._sum = csr_matrix((np.ones(len(mapped)), (atom_beads[mapped], mapped)), shape=shape)
+        self.topology = BeadTopology(
+            type_names=rules.types,
+            bead_types=np.array(kinds),
+            bead_names=tuple(names),
+            masses_g_mol=bead_mass,
+            residues=np.array(residues),
+            atom_beads=atom_beads,
+        )
+        # `_carried` (n_beads, n_placed) is the share of each bead's mass that moves with a placed atom.
+        self._placed, parents, _ = placement(topology.residues, topology.bonds)
+        self._differences = differences(self._placed, parents, topology.n_atoms)
+        self._carried = carried(self._centre, self._placed, parents)
+        self._has_bonds = len(topology.bonds) > 0
+        self._last_cell: tuple[np.ndarray, float, np.ndarray] | None = None
+
+    def _plan(self, residue: str, members: np.ndarray) -> list[tuple[BeadRule, np.ndarray]]:
+        """Beads of one residue with the offsets of their atoms from its first atom."""
+        rules, names = self.rules, self.atoms.names[members]
+        if residue not in rules.residues:
+            raise InputError(
+                rules.source, "residues", f"no entry for residue {residue}", f"{sorted(rules.residues)} plus it"
+            )
+        owner = np.full(len(members), -1)
+        plan = []
+        for index, rule in enumerate(rules.residues[residue]):
+            where = f"residues.{residue}.beads[{index}] ({rule.name})"
+            offsets = self._offsets(rule, members, names, where)
+            twice = offsets[owner[offsets] >= 0]
+            if len(twice):
+                raise InputError(rules.source, where, f"atom {names[twice[0]]} again", "each atom in one bead")
+            owner[offsets] = index
+            plan.append((rule, offsets))
+        left = [name for name in names[owner < 0] if name not in rules.unmapped[residue]]
+        if left:
+            found = f"atoms in no bead: {', '.join(map(str, left[:6]))}"
+            raise InputError(rules.source, f"residues.{residue}", found, "all atoms in beads or under 'unmapped'")
+        return plan
+
+    def _offsets(self, rule: BeadRule, members: np.ndarray, names: np.ndarray, where: str) -> np.ndarray:
+        if rule.select is not None:
+            try:
+                chosen = self.atoms.universe.atoms[members].select_atoms(rule.select).indices - members[0]
+            except Exception as error:  # MDAnalysis raises many kinds
+                raise InputError(self.rules.source, f"{where}.select", error, "an MDAnalysis selection") from None
+        elif rule.atoms == "all":
+            chosen = np.arange(len(members))
+        else:
+            wanted = set(rule.atoms or ())
+            missing = wanted - set(names)
+            if missing:
+                raise InputError(
+                    self.rules.source, f"{where}.atoms", f"unknown {sorted(missing)}", f"of {sorted(set(names))}"
+                )
+            chosen = np.flatnonzero([name in wanted for name in names])
+        if len(chosen) == 0:
+            raise InputError(self.rules.source, where, "no atom", "at least one atom")
+        return np.asarray(chosen)
+
+    def map_frame(self, frame: AtomFrame) -> tuple[np.ndarray, np.ndarray]:
+        """Positions, A, and forces, kcal/mol/A, of the beads, each (n_beads, 3).
+
+        Raises
+        ------
+        InputError
+            A residue without bonds that is too long to be made whole.
+        """
+        positions = self._centre @ frame.positions_A
+        vectors = self._differences @ frame.positions_A
+        x, y, z = vectors.T
+        squares = x * x + y * y + z * z
+        width_A, box = self._cell(frame.cell_A)
+        # A vector shorter than half the smallest width is the shortest of its images.
+        broken = np.flatnonzero(squares > (0.5 * width_A) ** 2)
+        if len(broken):
+            moves = np.zeros_like(vectors)
+            moves[broken] = minimize_vectors(vectors[broken], box) - vectors[broken]
+            positions += self._carried @ moves
+            if not self._has_bonds:
+                squares = ((vectors + moves) ** 2).sum(axis=1)
+        if not self._has_bonds:
+            self._check_size(np.sqrt(squares), width_A)
+        return positions, self._sum @ frame.forces_kcal_mol_A
+
+    def _cell(self, cell_A: np.ndarray) -> tuple[float, np.ndarray]:
+        """Smallest width and MDAnalysis' dimensions of a cell; those of the last one are kept."""
+        if self._last_cell is None or not np.array_equal(cell_A, self._last_cell[0]):
+            width_A = float(perpendicular_widths_A(cell_A).min())
+            self._last_cell = cell_A.copy(), width_A, triclinic_box(*cell_A)
+        return self._last_cell[1:]
+
+    def _check_size(self, reach_A: np.ndarray, width_A: float) -> None:
+        """Without bonds a residue is whole only while it reaches less than half the cell from its first atom."""
+        if len(reach_A) and reach_A.max() > 0.45 * width_A:
+            atom = int(self._placed[reach_A.argmax()])
+            raise InputError(
+                "topology",
+                f"residue of atom {atom + 1} ({self.atoms.residue_names[atom]})",
+                f"reach of {reach_A.max():.1f} A without bonds",
+                f"under {0.45 * width_A:.1f} A, or a topology with bonds (.tpr, .top)",
+            )
+
+
+def map_trajectory(
+    path: str | Path,
+    mapper: Mapper,
+    trajectories: Sequence[str | Path],
+    provenance: Mapping[str, Any],
+    start_ps: float = 0.0,
+    stride: int = 1,
+    max_frames: int | None = None,
+    dump_units: str | None = None,
+    expected_frames: int | None = None,
+    check_forces: bool = True,
+    reach_A: float = 0.0,
+    chunk: int = 64,
+) -> int:
+    """Map a trajectory and write the bead file; returns the number of frames written.
+
+    Parameters
+    ----------
+    start_ps, stride, max_frames:
+        Discard what lies before ``start_ps``, then keep every ``stride``-th frame, at most ``max_frames``.
+    check_forces:
+        See `atoms.read_frames`.
+    reach_A:
+        The largest distance that will be asked for later: cutoff of the network, range of the RDF and the ADF.
+
+    Raises
+    ------
+    InputError
+        See `atoms.read_frames`; also no frame left, or a cell smaller than twice ``reach_A``.
+    """
+    written = 0
+    bar = Progress(expected_frames or 0, "mapping", "frames")
+    buffer: list[tuple[np.ndarray, np.ndarray, np.ndarray, float]] = []
+    with BeadWriter(path, mapper.topology, provenance) as writer:
+
+        def flush() -> None:
+            if buffer:
+                arrays = [np.array(column) for column in zip(*buffer, strict=True)]
+                writer.append(BeadFrames(arrays[0], arrays[1], arrays[2], arrays[3]))
+                buffer.clear()
+
+        kept = -1
+        for number, frame in enumerate(read_frames(mapper.atoms, trajectories, dump_units, check_forces)):
+            bar.update()
+            if number == 0:
+                _check_reach(frame.cell_A, reach_A, trajectories[0])
+            if frame.time_ps < start_ps:
+                continue
+            kept += 1
+            if kept % stride:
+                continue
+            positions, forces = mapper.map_frame(frame)
+            buffer.append((positions, forces, frame.cell_A, frame.time_ps))
+            written += 1
+            if len(buffer) == chunk:
+                flush()
+            if max_frames is not None and written == max_frames:
+                break
+        flush()
+    bar.close()
+    if written == 0:
+        raise InputError(trajectories[0], "frames", f"none at or after {start_ps} ps", "at least one")
+    log.info("mapped %d frames of %d atoms to %d beads", written, mapper.atoms.n_atoms, mapper.topology.n_beads)
+    return written
+
+
+def _check_reach(cell_A: np.ndarray, reach_A: float, source: str | Path) -> None:
+    """Half of the smallest width of the cell is at least ``reach_A``."""
+    half_A = 0.5 * float(perpendicular_widths_A(cell_A).min())
+    if reach_A > half_A:
+        found = f"{2 * half_A:.3f} A between its faces"
+        expected = f"at least {2 * reach_A:g} A, twice the largest of network.cutoff_A and the r_max_A of RDF and ADF"
+        raise InputError(source, "frame 0, cell", found, expected)

@@ -1,0 +1,1 @@
+"""HIP-NN-TS: everything that knows this architecture."""

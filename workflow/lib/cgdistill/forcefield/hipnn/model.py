@@ -1,0 +1,380 @@
+"""The bead model: HIP-NN-TS network plus repulsive prior, its settings, and its file format.
+
+A model folder may come from anybody. What it says is checked, sizes first, before anything of these sizes is made.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from ...core.errors import InputError
+from ...data.pair_frames import Batch
+from ...io.untrusted import TYPE_NAME, own_file, parse_json, read_json
+from ...runtime.atomic_files import whole_file, write_json
+from ..prior import RepulsivePrior
+from .fused import stacked_energies_and_forces, use_fused
+from .graph import make_modules, pair_graph
+
+FORMAT = "cgdistill-model-1"
+UNITS = {"length": "A", "energy": "kcal/mol", "force": "kcal/mol/A"}
+#: Least and largest sizes of an architecture (the schema of the config has the same).
+SIZES = {
+    "tensor_order": (0, 2),
+    "n_interaction_layers": (1, 8),
+    "n_atom_layers": (0, 64),
+    "n_sensitivities": (2, 512),
+    "n_features": (1, 2048),
+}
+#: Of a network: a thousand times as many as any of the paper has.
+MOST_PARAMETERS = 10_000_000
+_MOST_TYPES = 100
+_LONGEST_CUTOFF_A = 1000.0
+#: Bytes of the header of a weights file; those of the largest network are fewer.
+_LARGEST_HEADER_BYTES = 2**20
+_BYTES_PER_NUMBER = {"F32": 4, "F64": 8}
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """Architecture of HIP-NN-TS (table 1 of Olowookere et al., arXiv 2510.26650).
+
+    Attributes
+    ----------
+    tensor_order: 0, 1 or 2 (hippynn's Hipnn, HipnnVec, HipnnQuad).
+    n_interaction_layers, n_atom_layers, n_sensitivities, n_features: sizes.
+    cutoff_A: interaction distance (hard cutoff).
+    soft_min_A, soft_max_A: centres of the first and the last sensitivity function.
+    """
+
+    tensor_order: int
+    n_interaction_layers: int
+    n_atom_layers: int
+    n_sensitivities: int
+    n_features: int
+    cutoff_A: float
+    soft_min_A: float
+    soft_max_A: float
+
+    def hippynn_kwargs(self) -> dict[str, Any]:
+        """Arguments of hippynn's network modules."""
+        return {
+            "n_features": self.n_features,
+            "n_sensitivities": self.n_sensitivities,
+            "dist_soft_min": self.soft_min_A,
+            "dist_soft_max": self.soft_max_A,
+            "dist_hard_max": self.cutoff_A,
+            "n_interaction_layers": self.n_interaction_layers,
+            "n_atom_layers": self.n_atom_layers,
+            "sensitivity_type": "inverse",
+            "resnet": True,
+        }
+
+    def n_parameters(self, n_types: int) -> int:
+        """Number of trainable parameters for so many bead types, without making them."""
+        inner = self.n_features
+        total = n_types + self.n_interaction_layers * (inner + 1)
+        for outer in [n_types, *[inner] * (self.n_interaction_layers - 1)]:
+            total += inner * outer * (self.n_sensitivities + 1) + 2 * self.n_sensitivities
+            total += inner * (inner + self.tensor_order + 2) + (inner * outer if inner != outer else 0)
+            total += self.n_atom_layers * 2 * inner * (inner + 1)
+        return total
+
+    def check(self, n_types: int, source: str | Path = "network") -> None:
+        """Check that a network of these settings can be made.
+
+        Raises
+        ------
+        InputError
+            A setting of another kind or out of its range, or too many parameters in all.
+        """
+        for name, (low, high) in SIZES.items():
+            value = getattr(self, name)
+            if type(value) is not int or not low <= value <= high:
+                raise InputError(source, name, _shown(value), f"a whole number from {low} to {high}")
+        for name in ("cutoff_A", "soft_min_A", "soft_max_A"):
+            value = getattr(self, name)
+            if type(value) not in (int, float) or not 0 < value <= _LONGEST_CUTOFF_A:
+                raise InputError(source, name, _shown(value), f"a distance above 0 and up to {_LONGEST_CUTOFF_A:g} A")
+        if not self.soft_min_A < self.soft_max_A:
+            raise InputError(source, "soft_min_A", self.soft_min_A, f"less than soft_max_A, {self.soft_max_A:g} A")
+        if (n := self.n_parameters(n_types)) > MOST_PARAMETERS:
+            raise InputError(source, "network", f"sizes that make {n} parameters", f"up to {MOST_PARAMETERS}")
+
+
+class BeadModel(torch.nn.Module):  # type: ignore[misc,name-defined]
+    """Energies of beads from directed pairs, through hippynn's graph.
+
+    Parameters
+    ----------
+    spec:
+        Architecture.
+    prior:
+        Repulsive prior; its ``type_names`` are the model's bead types in order.
+    seed:
+        Seed of the initial weights; torch's global random state is left as it was.
+
+    Raises
+    ------
+    InputError
+        See `NetworkSpec.check`.
+    """
+
+    def __init__(self, spec: NetworkSpec, prior: RepulsivePrior, seed: int = 0) -> None:
+        super().__init__()
+        spec.check(len(prior.type_names))
+        self.spec, self.prior = spec, prior
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.modules_ = make_modules(spec.tensor_order, spec.hippynn_kwargs(), prior)
+        self.graph = pair_graph(self.modules_, spec.tensor_order)
+
+    @property
+    def type_names(self) -> tuple[str, ...]:
+        """Bead types in the order of their index."""
+        return self.prior.type_names
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of trainable parameters."""
+        return sum(weight.numel() for weight in self._named_weights().values())
+
+    def bead_energies(
+        self, species: torch.Tensor, first: torch.Tensor, second: torch.Tensor, vectors_A: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Per-bead energies of network and prior, each (n_systems, n_beads), kcal/mol, by hippynn's graph.
+
+        Parameters
+        ----------
+        species: (n_systems, n_beads) bead type + 1.
+        first, second: (n_pairs,) indices into the flattened beads, every pair in both directions.
+        vectors_A: (n_pairs, 3) from ``first`` to ``second``.
+        """
+        network, prior = self.graph(species, first, second, vectors_A)
+        return network.reshape(species.shape), prior.reshape(species.shape)
+
+    def energies_and_pair_gradient(
+        self,
+        species: torch.Tensor,
+        first: torch.Tensor,
+        second: torch.Tensor,
+        vectors_A: torch.Tensor,
+        differentiable: bool = False,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Energies as `bead_energies` and dE/dvector (n_pairs, 3) of their total, kcal/mol/A, by hippynn's graph."""
+        vectors_A = vectors_A.detach().requires_grad_()
+        network, prior = self.bead_energies(species, first, second, vectors_A)
+        (gradient,) = torch.autograd.grad(network.sum() + prior.sum(), vectors_A, create_graph=differentiable)
+        return network, prior, gradient
+
+    def energies_and_forces(
+        self,
+        species: torch.Tensor,
+        first: torch.Tensor,
+        second: torch.Tensor,
+        vectors_A: torch.Tensor,
+        differentiable: bool = False,
+        evaluation: str = "auto",
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Energies as `bead_energies` and forces (n_systems, n_beads, 3), kcal/mol/A, prior included.
+
+        Parameters
+        ----------
+        differentiable: whether gradients of the results run to the weights (to nothing else).
+        evaluation: of `fused.EVALUATIONS`; ``stock`` is hippynn's graph.
+        """
+        if use_fused(evaluation, self.spec, vectors_A.device):
+            batch = Batch(species, first, second, vectors_A, {})
+            return stacked_energies_and_forces([self], [batch], differentiable)[0]
+        network, prior, gradient = self.energies_and_pair_gradient(species, first, second, vectors_A, differentiable)
+        forces = torch.zeros(species.numel(), 3, dtype=gradient.dtype, device=gradient.device)
+        forces = forces.index_add(0, first, gradient).index_add(0, second, -gradient)
+        return network, prior, forces.reshape(*species.shape, 3)
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """Trainable weights by name, on the CPU."""
+        return {name: value.detach().cpu().clone() for name, value in self._named_weights().items()}
+
+    def _named_weights(self) -> dict[str, torch.nn.Parameter]:
+        """Weights by names that do not depend on how the graph is wired."""
+        parts = {"network": self.modules_.network, "energy": self.modules_.energy}
+        return {f"{part}.{name}": value for part, module in parts.items() for name, value in module.named_parameters()}
+
+    def check_shapes(self, shapes: Mapping[str, tuple[int, ...]], source: str | Path = "weights") -> None:
+        """Check names and shapes of weights.
+
+        Raises
+        ------
+        InputError
+            A weight is missing, unknown, or of another shape.
+        """
+        own = {name: tuple(parameter.shape) for name, parameter in self._named_weights().items()}
+        if set(own) != set(shapes):
+            odd = sorted(set(own) ^ set(shapes))
+            raise InputError(source, "weights", f"names that do not match: {odd[:4]}", "those of the network")
+        for name, shape in own.items():
+            if shapes[name] != shape:
+                raise InputError(source, name, shapes[name], shape)
+
+    def load_weights(self, weights: Mapping[str, torch.Tensor], source: str | Path = "weights") -> None:
+        """Take over weights; every name and shape must fit.
+
+        Raises
+        ------
+        InputError
+            See `check_shapes`; or one that is not finite.
+        """
+        self.check_shapes({name: tuple(value.shape) for name, value in weights.items()}, source)
+        for name, parameter in self._named_weights().items():
+            value = weights[name].to(parameter.dtype)  # in which a number of another precision may not be finite
+            if not torch.isfinite(value).all():
+                raise InputError(source, name, "values that are not finite", "finite weights")
+            with torch.no_grad():
+                parameter.copy_(value)
+
+
+def save_model(folder: str | Path, model: BeadModel, facts: Mapping[str, Any]) -> None:
+    """Write ``weights.safetensors`` and ``network.json`` (settings, prior, units, ``facts``) into a folder."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with whole_file(folder / "weights.safetensors") as partial:
+        save_file(model.weights(), partial)
+    write_json(
+        folder / "network.json",
+        {
+            "format": FORMAT,
+            "units": UNITS,
+            "network": asdict(model.spec),
+            "type_names": list(model.type_names),
+            "prior": {
+                "E0_kcal_mol": model.prior.E0_kcal_mol.tolist(),
+                "a_per_A": model.prior.a_per_A.tolist(),
+            },
+            **facts,
+        },
+    )
+
+
+def read_settings(folder: str | Path) -> dict[str, Any]:
+    """Contents of ``network.json`` of a model folder, format and units checked."""
+    path = Path(folder) / "network.json"
+    settings = read_json(path, f"JSON of format {FORMAT}")
+    for key, expected in (("format", FORMAT), ("units", UNITS)):
+        if settings.get(key) != expected:
+            raise InputError(path, key, settings.get(key), expected)
+    return settings
+
+
+def load_model(folder: str | Path) -> BeadModel:
+    """Read a model folder of `save_model`; executes nothing that the folder brings.
+
+    Raises
+    ------
+    InputError
+        A file is missing or damaged, or the weights do not fit the settings.
+    """
+    folder = Path(folder)
+    settings = read_settings(folder)
+    spec, prior = _architecture(settings, folder / "network.json"), _prior(settings, folder / "network.json")
+    n_parameters = spec.n_parameters(len(prior.type_names))
+    path = own_file(folder, "weights.safetensors", "safetensors weights")
+    shapes = _shapes_in(path, n_parameters)
+    model = BeadModel(spec, prior)
+    model.check_shapes(shapes, path)
+    try:
+        weights = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise InputError(path, "file", error, "safetensors weights") from None
+    model.load_weights(weights, path)
+    return model.eval()
+
+
+def _shown(value: object) -> str:
+    """A value of a file for a message; a whole number may have thousands of digits."""
+    return "a larger number" if isinstance(value, int) and abs(value) > 10**18 else repr(value)
+
+
+def _architecture(settings: Mapping[str, Any], path: Path) -> NetworkSpec:
+    network, names = settings.get("network"), {field.name for field in fields(NetworkSpec)}
+    if not isinstance(network, dict) or set(network) != names:
+        found = sorted(network) if isinstance(network, dict) else type(network).__name__
+        raise InputError(path, "network", found, f"settings {', '.join(sorted(names))}")
+    spec = NetworkSpec(**network)
+    spec.check(len(_type_names(settings, path)), path)
+    return spec
+
+
+def _type_names(settings: Mapping[str, Any], path: Path) -> tuple[str, ...]:
+    names = settings.get("type_names")
+    if not isinstance(names, list) or not 0 < len(names) <= _MOST_TYPES:
+        found = f"{len(names)} names" if isinstance(names, list) else type(names).__name__
+        raise InputError(path, "type_names", found, f"a list of 1 to {_MOST_TYPES} names")
+    for name in names:
+        if not isinstance(name, str) or not TYPE_NAME.fullmatch(name):
+            raise InputError(path, "type_names", repr(name), f"a name that matches {TYPE_NAME.pattern}")
+    if len(set(names)) < len(names):
+        raise InputError(path, "type_names", names, "names that differ")
+    return tuple(names)
+
+
+def _prior(settings: Mapping[str, Any], path: Path) -> RepulsivePrior:
+    names, values = _type_names(settings, path), settings.get("prior")
+    tables = []
+    for key in ("E0_kcal_mol", "a_per_A"):
+        rows, n = values.get(key) if isinstance(values, dict) else None, len(names)
+        if not isinstance(rows, list) or [len(row) if isinstance(row, list) else 0 for row in rows] != [n] * n:
+            raise InputError(path, f"prior.{key}", "something else", f"{n} rows of {n} numbers, one per bead type")
+        # Numbers alone: numpy would take "1" and True for some.
+        odd = [value for row in rows for value in row if type(value) not in (int, float) or not 0 <= value < math.inf]
+        if odd or not all(value <= 1e300 for row in rows for value in row):
+            raise InputError(path, f"prior.{key}", _shown(odd[0]) if odd else "more than 1e300", "numbers from 0")
+        table = np.array(rows, dtype=np.float64)
+        if not (table == table.T).all():
+            raise InputError(path, f"prior.{key}", "another value for a pair the other way round", "the same")
+        tables.append(table)
+    return RepulsivePrior(names, *tables)
+
+
+def _shapes_in(path: Path, n_parameters: int) -> dict[str, tuple[int, ...]]:
+    """Shapes by name in a weights file that holds up to so many numbers and nothing else, by its size and header alone.
+
+    The file: length of the header (8 bytes, little-endian), the header as JSON (name to dtype, shape and place of the
+    data), the data.
+    """
+    size = path.stat().st_size
+    with open(path, "rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        if not 2 <= length <= min(_LARGEST_HEADER_BYTES, size - 8):
+            raise InputError(path, "header", f"a length of {length} in {size} bytes", "safetensors weights")
+        header = parse_json(stream.read(length), path, "header", "safetensors weights")
+    end, total, shapes = 0, 0, {}
+    tensors = [(name, entry) for name, entry in header.items() if name != "__metadata__"]
+    if not all(isinstance(entry, dict) and _is_range(entry.get("data_offsets")) for _, entry in tensors):
+        raise InputError(path, "header", "a tensor without its place", "data_offsets of each")
+    for name, entry in sorted(tensors, key=lambda tensor: tensor[1]["data_offsets"]):
+        shape, dtype = entry.get("shape"), entry.get("dtype")
+        if not isinstance(dtype, str) or dtype not in _BYTES_PER_NUMBER:
+            raise InputError(path, f"header, {name}", f"dtype {dtype!r}", f"one of {', '.join(_BYTES_PER_NUMBER)}")
+        if not (isinstance(shape, list) and len(shape) <= 8 and all(type(n) is int and n >= 0 for n in shape)):
+            raise InputError(path, f"header, {name}", "another shape", "up to 8 whole numbers")
+        shapes[name] = tuple(shape)
+        begin, numbers = end, math.prod(shape)
+        end, total = begin + numbers * _BYTES_PER_NUMBER[dtype], total + numbers
+        if total > n_parameters or entry["data_offsets"] != [begin, end]:
+            found = f"{_shown(numbers)} numbers at {_shown(entry['data_offsets'][0])}"
+            raise InputError(path, f"header, {name}", found, f"{n_parameters} in all, one tensor behind another")
+    if size != 8 + length + end:
+        raise InputError(path, "file", f"{size} bytes", f"{8 + length + end}, as the header says")
+    return shapes
+
+
+def _is_range(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(type(end) is int for end in value)

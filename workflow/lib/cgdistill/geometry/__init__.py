@@ -1,0 +1,1 @@
+"""Periodic cells and neighbour lists."""

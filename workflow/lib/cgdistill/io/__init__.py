@@ -1,0 +1,1 @@
+"""File formats that are not particular to one stage."""

@@ -1,0 +1,1 @@
+"""Where products come from: stamps, manifest, verification, digest of the source. Nothing in here changes a value."""

@@ -1,0 +1,1 @@
+"""Tables of the whole run and what they support."""

@@ -1,0 +1,176 @@
+"""What a job says: log file, progress, and one clear line for bad input."""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+from ..core.errors import InputError
+from .machine_errors import one_line
+
+T = TypeVar("T")
+log = logging.getLogger("cgdistill")
+
+#: What `time.perf_counter` lacks to the time of day, s.
+_EPOCH_S = time.time() - time.perf_counter()
+_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
+#: Thread pools that read the environment when their library is first imported.
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def pin_threads(threads: int) -> None:
+    """Limit every thread pool of this process to ``threads`` (best before torch and numba load)."""
+    for name in _THREAD_VARIABLES:
+        os.environ[name] = str(threads)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
+    if "numba" in sys.modules:
+        # numba takes another number in the environment for an error once its threads are there.
+        numba = sys.modules["numba"]
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    else:
+        os.environ["NUMBA_NUM_THREADS"] = str(threads)
+
+
+@contextmanager
+def job(log_path: str | Path | None, threads: int = 1) -> Iterator[logging.Logger]:
+    """Run the body of a job: log to ``log_path`` and stderr, pin threads, report bad input.
+
+    An `InputError` becomes one logged line and exit status 1, and so does a fault of the machine (`faults.one_line`);
+    any other exception is logged with its traceback and raised. Of a crash (a segmentation fault, an abort) the log
+    keeps where Python was.
+    """
+    pin_threads(threads)
+    # What a job imports lives to its end: looking for garbage among it only takes time.
+    gc.set_threshold(50_000, 20, 20)
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if log_path and (file := _log_file(log_path)) is not None:
+        handlers.append(file)
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter(_FORMAT, datefmt="%Y-%m-%d %H:%M:%S"))
+        log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    propagates, log.propagate = log.propagate, False
+    start = time.perf_counter()
+    traces = not faulthandler.is_enabled()
+    if traces:
+        faulthandler.enable(_descriptor(handlers[-1]))
+    try:
+        yield log
+        log.info("done in %.1f s", time.perf_counter() - start)
+    except InputError as error:
+        log.error("%s", error)
+        raise SystemExit(1) from None
+    except Exception as error:
+        said = one_line(error)
+        if said is None:
+            log.exception("failed after %.1f s", time.perf_counter() - start)
+            raise
+        log.error("%s", said)
+        raise SystemExit(1) from None
+    finally:
+        if traces:
+            faulthandler.disable()
+        log.propagate = propagates
+        for handler in handlers:
+            log.removeHandler(handler)
+            handler.close()
+        # Python would take all of it apart at exit, object by object: most of a second after torch.
+        gc.freeze()
+
+
+class _LogFile(logging.FileHandler):
+    """On a full disk only the log on stderr goes on: a traceback per line would hide what it says."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Close; what could not be written is lost."""
+        with suppress(OSError):
+            super().close()
+
+
+def _log_file(path: str | Path) -> logging.Handler | None:
+    """A handler that appends to a file; None where it cannot be written."""
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        return _LogFile(path, mode="a", encoding="utf-8")
+    except OSError as error:
+        print(f"{path}: {error.strerror}: no log there", file=sys.stderr)
+        return None
+
+
+def _descriptor(handler: logging.Handler) -> int:
+    """Of what a handler writes to; that of stderr where it has none (in notebooks)."""
+    try:
+        number: int = handler.stream.fileno()  # type: ignore[attr-defined]
+    except (AttributeError, OSError, ValueError):
+        number = 2
+    return number
+
+
+def _steady_s() -> float:
+    """The time of day, s, as it would be if nobody had set the clock since this process began."""
+    return _EPOCH_S + time.perf_counter()
+
+
+class _Bar(tqdm):  # type: ignore[misc]
+    """A bar that a clock set forward or back does not mislead: tqdm goes by the time of day."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._time = _steady_s
+        self.start_t = self.last_print_t = _steady_s()
+
+
+class Progress:
+    """A bar on a terminal; elsewhere a plain log line at most every ``interval_s`` seconds."""
+
+    def __init__(self, total: int, label: str, unit: str = "it", interval_s: float = 15.0) -> None:
+        self.total, self.label, self.unit, self.interval_s = total, label, unit, interval_s
+        self.done = 0
+        self._start = self._last = time.perf_counter()
+        self._bar = _Bar(total=total, desc=label, unit=unit) if sys.stderr.isatty() else None
+
+    def update(self, n: int = 1, note: str = "") -> None:
+        """Advance by ``n``; ``note`` is shown behind the counts."""
+        self.done += n
+        if self._bar is not None:
+            self._bar.update(n)
+            if note:
+                self._bar.set_postfix_str(note)
+            return
+        now = time.perf_counter()
+        if now - self._last >= self.interval_s or self.done == self.total:
+            self._last = now
+            rate = self.done / max(now - self._start, 1e-9)
+            left = (self.total - self.done) / max(rate, 1e-9)
+            tail = f", {note}" if note else ""
+            log.info("%s: %d/%d %s, %.0f s left%s", self.label, self.done, self.total, self.unit, left, tail)
+
+    def close(self) -> None:
+        """Leave the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def progress(items: Iterable[T], total: int, label: str, unit: str = "it") -> Iterator[T]:
+    """Yield ``items`` while showing progress."""
+    bar = Progress(total, label, unit)
+    try:
+        for item in items:
+            yield item
+            bar.update()
+    finally:
+        bar.close()
