@@ -145,9 +145,9 @@ def sections(path):
 def test_tables_hold_the_model(tmp_path):
     """Even in r² up to the cutoff; the force is minus the slope of the energy; errors are those announced."""
     model = replace(known_model(), shortest_A=np.full(3, 2.5))
-    tables = choose_points(model, 0.02)
+    tables = choose_points(model, 0.02, inner_A=0.5)
     write_tables(tmp_path / "model.table", model, tables)
-    assert "UNITS: real" in (tmp_path / "model.table").read_text().splitlines()[0]
+    assert (tmp_path / "model.table").read_text().startswith("# UNITS: real\n")
     found = sections(tmp_path / "model.table")
     assert list(found) == ["PAIR_1_1", "PAIR_1_2", "PAIR_2_2"]
     rng = np.random.default_rng(0)
@@ -164,7 +164,8 @@ def test_tables_hold_the_model(tmp_path):
         linear_energy = np.interp(places**2, r**2, energy)
         assert np.abs(linear_force - exact_force).max() < 1.1 * tables.force_error_kcal_mol_A < 0.022
         assert np.abs(linear_energy - exact_energy).max() < 1.1 * tables.energy_error_kcal_mol
-    assert choose_points(model, 0.002).n_points > tables.n_points
+    assert choose_points(model, 0.002, inner_A=0.5).n_points > tables.n_points
+    assert choose_points(model).inner_A == 1.25
     assert pair_style(tables) == f"table linear {tables.n_points}"
     assert pair_coefficients(model, "a.table")[1] == "pair_coeff 1 2 a.table PAIR_1_2 5.0"
     assert pair_coefficients(model, "a.table", overlay=True)[2] == "pair_coeff 2 2 table a.table PAIR_2_2 5.0"
@@ -172,6 +173,6 @@ def test_tables_hold_the_model(tmp_path):
 
 def test_tables_that_cannot_be_are_refused():
     with pytest.raises(InputError, match="force_error"):
-        choose_points(known_model(), 1e-15)
+        choose_points(replace(known_model(), shortest_A=np.full(3, 2.5)), 1e-15)
     with pytest.raises(InputError, match="inner_A"):
         choose_points(known_model(), inner_A=6.0)

@@ -18,7 +18,7 @@ from ...runtime.atomic_files import whole_file
 from .basis import pair_numbers
 from .model import PairSplineModel
 
-_FEWEST, _MOST = 1000, 1_024_000
+_FEWEST, _MOST = 1000, 512_000
 #: Places between two entries at which the interpolation is compared with the model.
 _PLACES = (0.25, 0.5, 0.75)
 
@@ -40,21 +40,27 @@ class PairTables:
     energy_error_kcal_mol: float
 
 
-def choose_points(model: PairSplineModel, force_error_kcal_mol_A: float = 1e-2, inner_A: float = 0.5) -> PairTables:
+def choose_points(
+    model: PairSplineModel, force_error_kcal_mol_A: float = 1e-3, inner_A: float | None = None
+) -> PairTables:
     """The smallest tables, in steps of doubling, that hold the error of the force below the bound.
+
+    ``inner_A`` is by default half of the shortest distance of the training data, where the linear continuation has
+    reached several tens of kcal/mol.
 
     Raises
     ------
     InputError
-        The bound would need more than a million points per pair, or ``inner_A`` is not between 0 and the cutoff.
+        The bound would need more than half a million points per pair, or ``inner_A`` is not between 0 and the cutoff.
     """
-    if not 0 < inner_A < model.cutoff_A:
-        raise InputError("pair-spline", "inner_A", inner_A, f"a distance below the cutoff, {model.cutoff_A:g} A")
+    inner = 0.5 * min(model.cutoff_A, float(model.shortest_A.min())) if inner_A is None else inner_A
+    if not 0 < inner < model.cutoff_A:
+        raise InputError("pair-spline", "inner_A", inner, f"a distance below the cutoff, {model.cutoff_A:g} A")
     n_points = _FEWEST
     while n_points <= _MOST:
-        force, energy = _errors(model, n_points, inner_A)
+        force, energy = _errors(model, n_points, inner)
         if force <= force_error_kcal_mol_A:
-            return PairTables(n_points, inner_A, force, energy)
+            return PairTables(n_points, inner, force, energy)
         n_points *= 2
     expected = f"at least {force:.2g} kcal/mol/A, the error of {n_points // 2} points"
     raise InputError("pair-spline", "force_error_kcal_mol_A", force_error_kcal_mol_A, expected)
@@ -94,8 +100,8 @@ def write_tables(path: str | Path, model: PairSplineModel, tables: PairTables) -
     """
     distances = _distances_A(model, tables.n_points, tables.inner_A)
     with whole_file(path) as partial, open(partial, "w", encoding="utf-8") as stream:
-        stream.write("# UNITS: real. Pairwise splines of cgdistill: number, distance (A), energy (kcal/mol), ")
-        stream.write("force (kcal/mol/A)\n")
+        # LAMMPS takes the word after the tag, with what punctuation follows, for the name of the units.
+        stream.write("# UNITS: real\n# cgdistill: number, distance (A), energy (kcal/mol), force (kcal/mol/A)\n")
         for first, second in _pairs(model):
             pair = pair_numbers(len(model.type_names))[first, second]
             energies, forces = model.pair_values(np.full(len(distances), pair), distances)
