@@ -135,8 +135,8 @@ def rows():
     "lazy.py": """\
 from .kernels.pair import half as halved
 @staticmethod
-def shift(x, by=0.5):
-    return halved(x) + by
+def shift(x, by=0.5, *, sign=1):
+    return sign * halved(x) + by
 """,
 }
 
@@ -238,7 +238,9 @@ OTHER = {
     "table in a lazy import": edit("constants.py", '{"first": 1.0}', '{"first": 1.0, "second": 2.0}'),
     "default": edit("kernels/pair.py", "power: int = 2", "power: int = 3"),
     "default in a lazy import": edit("lazy.py", "by=0.5", "by=0.25"),
-    "keyword only": edit("lazy.py", "x, by", "x, *, by"),
+    "keyword only": edit("lazy.py", "by=0.5, *", "*, by=0.5"),
+    "default of a keyword": edit("lazy.py", "sign=1", "sign=-1"),
+    "attribute of a definition": edit("tables.py", "TABLE.items()", "TABLE.others()"),
     "decorator": edit("lazy.py", "@staticmethod", "@classmethod"),
     "no decorator": edit("lazy.py", "@staticmethod\n", ""),
     "function by alias and re-export": edit("kernels/pair.py", "x / 2", "x / 5"),

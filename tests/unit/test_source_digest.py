@@ -76,6 +76,12 @@ def test_a_module_that_is_passed_around_counts_whole(digest):
     assert_counts(digest, "import toy.other\ndef run():\n    return vars(toy.other)\n")
 
 
+def test_the_order_of_definitions_does_not_count_in_a_whole_module(digest):
+    main = "from . import other\ndef run():\n    return vars(other)\n"
+    first, second = "A = 1\n", "def f():\n    return A\n"
+    assert digest(toy(main=main, other=first + second)) == digest(toy(main=main, other=second + first))
+
+
 def test_definitions_used_by_name_in_their_own_module_count(digest):
     text = "def f():\n    return 1\ndef run():\n    return globals()['f']()\n"
     assert digest(toy(main=text)) != digest(toy(main=text.replace("1", "2")))
