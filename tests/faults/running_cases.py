@@ -1,4 +1,4 @@
-"""Faults while a job runs: what is done to it, what a user sees, and what a rerun does.
+"""Faults while a job runs: the fault, the message that a user sees, and the effect of a rerun.
 
 Each is done to real processes by `tests/integration/killed_jobs.py`; the rerun has to give what a job gives that
 nothing happened to.
@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 ONE_LINE = 1
-EPOCH = "goes on behind the last finished epoch; the same bytes"
-STEP = "goes on from the last checkpoint; the same bytes"
-ANEW = "begins anew; the same bytes"
-VALUES = "begins anew; the same values"
+EPOCH = "resumes after the last finished epoch; the same bytes"
+STEP = "resumes from the last checkpoint; the same bytes"
+ANEW = "starts again; the same bytes"
+VALUES = "starts again; the same values"
 STAGES = {
     "train": "training",
     "simulate": "simulation",
@@ -116,11 +116,11 @@ RUNNING: list[Running] = [
           {"kind": "restart", "number": 3, "action": "full 11980"}, r"restart-\d+\.lammps", STEP),
     _full("while the table of temperatures grows", "simulate", {"kind": "rows", "number": 3, "action": "full 100"},
           r"\S+", STEP),
-    Running(CRASH, "LAMMPS stops with an error in one of two runs; the other goes on to its end", "simulate",
+    Running(CRASH, "LAMMPS stops with an error in one of two runs; the other finishes", "simulate",
             {"kind": "run", "number": 3}, r"failed at step \d+: .*Unknown command: nonsense", STEP, 1, True),
     _memory("torch, while a restart file is written", "simulate", _at("restart", 1, "memory of torch"), _TORCH, STEP),
     _full("while products are written", "simulate", {"kind": "move", "name": "final.data", "number": 2,
-          "moment": "after"}, r"equilibration\.lammpstrj", "copies what has ended; the same bytes"),
+          "moment": "after"}, r"equilibration\.lammpstrj", "copies the finished runs; the same bytes"),
     Running(CLOCK, "an hour forward, in the middle", "train", _at("batch", 20, "clock 3600"), "", "", 0),
     Running(CLOCK, "an hour forward, in the middle", "simulate", _at("forces", 20, "clock 3600"), "", "", 0),
     Running(CLOCK, "an hour back, in the middle", "train", _at("batch", 20, "clock -3600"), _AHEAD, _KEPT, 0),
@@ -157,14 +157,14 @@ ELSEWHERE: dict[str, Elsewhere] = {
                             "Snakemake", _LOCKED, "works when the first has ended"),
     "stale": Elsewhere(TWINS, "Snakemake killed (SIGKILL): its lock stays", "Snakemake", _LOCKED,
                        "`snakemake --unlock`, then the same command completes"),
-    "incomplete": Elsewhere(TWINS, "the same under a profile of one's own, without `rerun-incomplete`", "Snakemake",
+    "incomplete": Elsewhere(TWINS, "the same under a user's profile without `rerun-incomplete`", "Snakemake",
                             r"--rerun-incomplete", "with `--rerun-incomplete`; the profiles here set it"),
     "auto": Elsewhere(GPU, "dead at the start, `device: auto`", "start of a job",
-                      r"device: auto: GPU 0: CUDA error: unknown error; going on with the CPU", "none is needed"),
+                      r"device: auto: GPU 0: CUDA error: unknown error; going on with the CPU", "not needed"),
     "cuda": Elsewhere(GPU, "dead at the start, `device: cuda`", "start of a job",
                       r"config: device: found GPU 0: CUDA error: unknown error, expected a GPU, or device: cpu",
                       "when the GPU is back, or with another device"),
     "promised": Elsewhere(GPU, "promised (`CUDA_VISIBLE_DEVICES`, Slurm) but not there, `device: auto`",
                           "start of a job", r"no GPU visible to this job \(CUDA_VISIBLE_DEVICES=0\); going on with",
-                          "none is needed"),
+                          "not needed"),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Tables of the faults for docs/reliability.md: ``python -m tests.faults.table [--write]``."""
+"""Tables of docs/faults.md: ``python -m tests.faults.table [--write]``."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from run_cases import FAULTS as RUNS
 from running_cases import CLOCK, CRASH, DISK, ELSEWHERE, GPU, MEMORY, RUNNING, STAGES, TWINS
 from training_faults import TRAINING_FAULTS
 
-DOCUMENT = ROOT / "docs" / "reliability.md"
+DOCUMENT = ROOT / "docs" / "faults.md"
 _OUTCOMES = {"refused": "refused", "told": "goes on, with a warning", "works": "works"}
 
 
 def _plain(message: str) -> str:
-    """A regular expression as the text that it stands for."""
+    """A regular expression as the text that it matches."""
     text = re.sub(r"\\[dSw][+*]?|\.\*|\(\?:", "…", message)
     text = re.sub(r"\{\d+\}", "…", text)
     text = re.sub(r"\\(.)", r"\1", text)
@@ -32,11 +32,11 @@ def table() -> str:
     counts = Counter(case.outcome for case in FAULTS)
     lines = [
         f"{len(FAULTS)} faults: {counts['refused']} are refused, {counts['told']} named in a warning, "
-        f"{counts['works']} do no harm. What stands for a file, a frame or a number is …",
+        f"{counts['works']} do no harm.",
     ]
     for group, cases in groupby(FAULTS, key=lambda case: case.group):
         rows = list(cases)
-        lines += ["", f"**{group}** ({len(rows)})", "", "| fault | outcome | what is said |", "|---|---|---|"]
+        lines += ["", f"**{group}** ({len(rows)})", "", "| fault | outcome | message |", "|---|---|---|"]
         for case in rows:
             said = case.message if case.outcome == "works" else f"`{_plain(case.message)}`"
             lines.append(f"| {case.title.replace('|', '')} | {_OUTCOMES[case.outcome]} | {said} |")
@@ -44,10 +44,10 @@ def table() -> str:
 
 
 def simulations_table() -> str:
-    """What is said of simulations that go wrong, as Markdown."""
+    """Messages about simulations that blow up, as Markdown."""
     lines = [
-        f"{len(RUNS)} faults: each run is stopped, counted as blown up, and leaves its last frames. Behind a reason",
-        "that is not about a pair the closest beads are named. What stands for a number or a type is …",
+        f"{len(RUNS)} faults: each run is stopped, counted as blown up, and keeps its last frames. Where the reason",
+        "is not a pair of beads, the closest pair is named after it.",
         "",
         "| fault | `failure.kind` | where, at which step | `reason` |",
         "|---|---|---|---|",
@@ -59,11 +59,11 @@ def simulations_table() -> str:
 
 
 def training_table() -> str:
-    """What is said of trainings that fail, as Markdown."""
+    """Messages about trainings that fail, as Markdown."""
     lines = [
-        f"{len(TRAINING_FAULTS)} faults, each with one model of a job; the others are trained as if it were not there.",
+        f"{len(TRAINING_FAULTS)} faults, each in one model of a job; the job's other models are not affected.",
         "",
-        "| fault | kind | what is said | a retry |",
+        "| fault | kind | message | a retry |",
         "|---|---|---|---|",
     ]
     for fault in TRAINING_FAULTS:
@@ -77,32 +77,30 @@ def running_table() -> str:
     """The faults while a job runs, by group, as Markdown, with counts."""
     rows = [(case.group, case.title, STAGES[case.stage], case.message, case.rerun) for case in RUNNING]
     rows += [(row.group, row.title, row.where, row.message, row.rerun) for row in ELSEWHERE.values()]
-    said = sum(bool(row[3]) for row in rows)
-    lines = [
-        f"{len(rows)} faults; of {said} the log says what happened. What stands for a file, a place or a number is …"
-    ]
+    n_named = sum(bool(row[3]) for row in rows)
+    lines = [f"{len(rows)} faults; the log names {n_named} of them."]
     for group in (MEMORY, DISK, TWINS, GPU, CRASH, CLOCK):
-        own = [row for row in rows if row[0] == group]
+        of_group = [row for row in rows if row[0] == group]
         lines += [
             "",
-            f"**{group}** ({len(own)})",
+            f"**{group}** ({len(of_group)})",
             "",
-            "| fault | stage | what the log says | a rerun |",
+            "| fault | stage | message in the log | the same command afterwards |",
             "|---|---|---|---|",
         ]
-        for _, title, stage, message, rerun in own:
-            words = f"`{_plain(message)}`" if message else "nothing" if rerun else "nothing; it does no harm"
-            lines.append(f"| {title} | {stage} | {words} | {rerun or 'none is needed; the same bytes'} |")
+        for _, title, stage, message, rerun in of_group:
+            words = f"`{_plain(message)}`" if message else "none" if rerun else "none; no harm is done"
+            lines.append(f"| {title} | {stage} | {words} | {rerun or 'not needed; the same bytes'} |")
     return "\n".join(lines) + "\n"
 
 
 def overview() -> str:
-    """How many faults there are of each kind, as Markdown."""
+    """Number of faults by group, as Markdown."""
     kinds = [
         ("of input", "faults-of-input", len(FAULTS), "inputs"),
         ("while a job runs", "faults-while-running", len(RUNNING) + len(ELSEWHERE), "running"),
-        ("of training", "training-that-goes-wrong", len(TRAINING_FAULTS), "failed_training"),
-        ("of simulations", "simulations-that-go-wrong", len(RUNS), "simulations"),
+        ("of training", "training-that-fails", len(TRAINING_FAULTS), "failed_training"),
+        ("of simulations", "simulations-that-blow-up", len(RUNS), "simulations"),
     ]
     lines = ["| faults | number | tests |", "|---|---|---|"]
     lines += [f"| [{what}](#{link}) | {n} | `tests/faults/test_{test}.py` |" for what, link, n, test in kinds]
@@ -120,7 +118,7 @@ TABLES = {
 
 
 def document_part(name: str) -> str:
-    """What stands between the marks of a table in the document."""
+    """Text between the marks of a table in the document."""
     begin, end = _marks(name)
     return DOCUMENT.read_text(encoding="utf-8").split(begin)[1].split(end)[0].lstrip("\n")
 

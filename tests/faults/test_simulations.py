@@ -295,5 +295,5 @@ def test_start_frame_is_sound():
 
 
 def test_document():
-    """The table of docs/reliability.md is that of these faults."""
+    """The table of docs/faults.md is that of these faults."""
     assert document_part("simulations") == simulations_table()
