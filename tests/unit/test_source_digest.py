@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from cgdistill.source_digest import explain, source_digest
+from cgdistill.provenance.source.digest import explain, source_digest
 from source_cases import FILES, OTHER, SAME, edit
 
 WORKFLOW = Path(__file__).resolve().parents[2] / "workflow"

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .source_names import (
+from .names import (
     External,
     ModuleNames,
     Neutral,

@@ -3,7 +3,7 @@
 Snakemake sees changes of scripts, byte by byte, but not of an imported library. Rules therefore carry this digest in
 ``params``. It starts from a script and follows names to their definitions in the package, through imports anywhere,
 and through the names that these definitions use in turn. What is hashed is the normal form of each definition that is
-reached (`source_normal_form`); where in the package it is does not matter. Statements at the top of a module that act
+reached (`normal_form`); where in the package it is does not matter. Statements at the top of a module that act
 when the module is imported (calls, loops, registrations) count as soon as the module is imported.
 
 The digest cannot see names that are put together while the program runs, and programs started by name; see
@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from .source_modules import Definition, Module, Package, is_neutral
+from .modules import Definition, Module, Package, is_neutral
 
 #: Length of the chains of references that tell definitions of equal text apart; what is further away counts as well,
 #: but not for whom.

@@ -7,8 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from .source_names import External, Import, Meaning, Neutral, Scopes, bound_names
-from .source_normal_form import NormalForm, normal_form
+from .names import External, Import, Meaning, Neutral, Scopes, bound_names
+from .normal_form import NormalForm, normal_form
 
 #: Modules, packages and single names, relative to the package, in which nothing may change a value: they are left out.
 #: Whoever adds code there promises that no result depends on it.
@@ -115,7 +115,7 @@ class Package:
 
 
 class Module:
-    """A module of the package, or a script; the names in it and what they mean (`source_names.ModuleNames`)."""
+    """A module of the package, or a script; the names in it and what they mean (`names.ModuleNames`)."""
 
     def __init__(self, package: Package, name: str, path: Path, *, is_script: bool = False) -> None:
         self.package, self.name, self.path, self.is_script = package, name, path, is_script
