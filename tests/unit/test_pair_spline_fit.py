@@ -199,6 +199,22 @@ def test_a_linear_force_is_not_smoothed(known):
     np.testing.assert_allclose(found, np.outer([1.0, -2.0, 0.5], SPEC.cutoff_A - r), atol=1e-7)
 
 
+def test_the_penalty_hardly_depends_on_the_spacing():
+    """Ten frames with noise: knots every 0.1 and every 0.4 A give like curves with the penalty; without, noise."""
+    positions, cells, types = frames_of(10, seed=6)
+    model, rng = known_model(replace(SPEC, knot_spacing_A=2.5)), np.random.default_rng(7)
+    labels = {"F": labels_of(model, positions, cells, types)["F"]}
+    labels["F"] += rng.normal(0, 3.0, labels["F"].shape)
+    errors = {}
+    for smoothing in (0.0, 10.0):
+        found = [
+            curves(fitted(positions, cells, types, labels, {"F": 1.0}, knot_spacing_A=h, smoothing_pairs=smoothing)[0])
+            for h in (0.1, 0.4)
+        ]
+        errors[smoothing] = np.sqrt(np.mean((found[0][1] - found[1][1]) ** 2))
+    assert errors[10.0] < 0.25 < 1.0 < errors[0.0]
+
+
 def two_beads(distances, force):
     """Frames of a pair of beads of type 0 at given distances in a large cell, with their forces."""
     positions = np.zeros((len(distances), 2, 3))

@@ -22,6 +22,8 @@ from ...core.errors import InputError
 
 _MOST_INTERVALS = 2000
 _HIGHEST_DEGREE = 5
+#: Spacing of knots for which ``smoothing_pairs`` is counted, A.
+SMOOTHING_SPACING_A = 0.25
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,11 @@ class PairSplineSpec:
     knot_spacing_A: distance between knots, A.
     degree: of the polynomials of the force: 1 (linear) to 5; the energy's is higher by one.
     smoothing_pairs:
-        Weight of the penalty on the curvature of the force: the second difference of neighbouring coefficients counts
-        as much as the data of this number of pairs (P-splines; Eilers and Marx, Stat. Sci. 11, 89, 1996). It decides
-        where next to no pair was seen and is without effect where thousands were. 0 for none.
+        Weight of the penalty on the curvature of the force (P-splines; Eilers and Marx, Stat. Sci. 11, 89, 1996): with
+        knots every `SMOOTHING_SPACING_A` the second difference of neighbouring coefficients counts as much as the data
+        of this number of pairs, and with others the integral of the squared curvature has the same weight. It decides
+        where next to no pair was seen and is without effect where thousands were. 0 for none: then functions that one
+        pair alone touches follow its noise.
     core_stiffness_kcal_mol_A2:
         Below the shortest distance of the data the force continues linearly with the slope that it has there, but
         rises inwards by at least this much, kcal/mol/A per A.

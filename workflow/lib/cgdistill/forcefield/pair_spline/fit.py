@@ -16,7 +16,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_solve, cholesky, eigh
 from scipy.linalg.lapack import dpocon
 
-from .basis import PairSplineSpec
+from .basis import SMOOTHING_SPACING_A, PairSplineSpec
 from .equations import ROWS, NormalEquations
 from .model import PairSplineModel
 
@@ -34,8 +34,8 @@ class FitReport:
 
     Attributes
     ----------
-    rmse, r2: error of each label on the data of the fit (kcal/mol/A or kcal/mol; E per bead), 1 - squared error over
-        variance.
+    rmse, r2: error of each label on the data of the fit (kcal/mol/A or kcal/mol; E per bead), and 1 - squared
+        error over variance, NaN for a constant label.
     n_parameters: number of parameters that were fitted.
     n_undetermined: number of directions among them that neither data nor penalty determine, left at zero.
     n_iterations: number of least-squares problems solved.
@@ -87,7 +87,8 @@ def fit(
         rmse = {name: max(error, _LEAST_ERROR * _root_mean_square(equations, name)) for name, error in errors.items()}
     model = _model(equations, spec, type_names, parameters)
     errors = {name: label_rmse(equations, name, parameters) for name in equations.targets}
-    r2 = {name: 1 - errors[name] ** 2 / max(_variance(equations, name), 1e-300) for name in errors}
+    variances = {name: _variance(equations, name) for name in errors}
+    r2 = {name: 1 - errors[name] ** 2 / variance if variance > 0 else np.nan for name, variance in variances.items()}
     return model, FitReport(errors, r2, len(free), undetermined, n_iterations)
 
 
@@ -166,12 +167,14 @@ def _objective(
     n_splines = equations.n_pairs * equations.basis.n_functions
     # What the data of one directed pair add to the diagonal, on average.
     per_pair = np.diag(matrix)[:n_splines].sum() / max(equations.counts.sum(), 1)
+    # Squared second differences sum to the integral of the squared curvature times the third power of the spacing.
+    strength = spec.smoothing_pairs * per_pair * (SMOOTHING_SPACING_A / spec.knot_spacing_A) ** 3
     for pair in range(equations.n_pairs):
         block = slice(pair * equations.basis.n_functions, (pair + 1) * equations.basis.n_functions)
         lowest = _lowest_interval(equations, pair)
         # Functions below the data have no part in the curvature of the others.
         differences = equations.basis.second_differences[lowest:] if lowest is not None else np.zeros((1, 1))
-        matrix[block, block] += spec.smoothing_pairs * per_pair * (differences.T @ differences)
+        matrix[block, block] += strength * (differences.T @ differences)
     return matrix, vector
 
 

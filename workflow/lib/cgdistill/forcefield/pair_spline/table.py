@@ -41,7 +41,7 @@ class PairTables:
 
 
 def choose_points(
-    model: PairSplineModel, force_error_kcal_mol_A: float = 1e-3, inner_A: float | None = None
+    model: PairSplineModel, force_error_kcal_mol_A: float = 1e-2, inner_A: float | None = None
 ) -> PairTables:
     """The smallest tables, in steps of doubling, that hold the error of the force below the bound.
 
@@ -106,7 +106,7 @@ def write_tables(path: str | Path, model: PairSplineModel, tables: PairTables) -
             pair = pair_numbers(len(model.type_names))[first, second]
             energies, forces = model.pair_values(np.full(len(distances), pair), distances)
             stream.write(f"\n# {model.type_names[first]} {model.type_names[second]}\n{_keyword(first, second)}\n")
-            stream.write(f"N {tables.n_points} RSQ {tables.inner_A!r} {model.cutoff_A!r}\n\n")
+            stream.write(f"N {tables.n_points} RSQ {float(tables.inner_A)!r} {float(model.cutoff_A)!r}\n\n")
             rows = np.column_stack([np.arange(1, len(distances) + 1), distances, energies, forces])
             np.savetxt(stream, rows, fmt=("%d", "%.15g", "%.15g", "%.15g"))
 
@@ -127,7 +127,7 @@ def pair_coefficients(model: PairSplineModel, file: str, overlay: bool = False) 
     """
     style = "table " if overlay else ""
     return [
-        f"pair_coeff {first + 1} {second + 1} {style}{file} {_keyword(first, second)} {model.cutoff_A!r}"
+        f"pair_coeff {first + 1} {second + 1} {style}{file} {_keyword(first, second)} {float(model.cutoff_A)!r}"
         for first, second in _pairs(model)
     ]
 
