@@ -23,9 +23,7 @@ def force_rows(
     vectors: np.ndarray,
     types: np.ndarray,
     rows: np.ndarray,
-    start: float,
-    spacing: float,
-    cutoff: float,
+    grid: tuple[float, float, float],
     polynomials: np.ndarray,
     out: np.ndarray,
 ) -> None:
@@ -35,9 +33,10 @@ def force_rows(
     ----------
     first, second, vectors: directed pairs, (n,), (n,) and (n, 3) from first to second, A.
     types, rows: (n_beads,) type and row of each bead.
-    start, spacing, cutoff: lowest break, knot spacing and cutoff, A.
+    grid: lowest break, knot spacing and cutoff, A.
     polynomials: `SplineBasis.force_polynomials`.
     """
+    start, spacing, cutoff = grid
     n_intervals, n_local = polynomials.shape[0], polynomials.shape[1]
     n_functions = n_intervals + n_local - 1
     out[:] = 0.0
@@ -67,9 +66,7 @@ def energy_rows(
     vectors: np.ndarray,
     types: np.ndarray,
     rows: np.ndarray,
-    start: float,
-    spacing: float,
-    cutoff: float,
+    grid: tuple[float, float, float],
     polynomials: np.ndarray,
     integrals: np.ndarray,
     out: np.ndarray,
@@ -79,6 +76,7 @@ def energy_rows(
     A bead has half the energy of each of its pairs. ``polynomials``: `SplineBasis.energy_polynomials`, ``integrals``:
     `SplineBasis.integrals_A`; the rest as for `force_rows`.
     """
+    start, spacing, cutoff = grid
     n_intervals, n_local = polynomials.shape[0], polynomials.shape[1]
     n_functions = n_intervals + n_local - 1
     # Functions beyond those of the pair's interval enter by their whole integral: they are counted, then summed.

@@ -153,7 +153,7 @@ class NormalEquations:
         self, pairs: tuple[np.ndarray, ...], rows: np.ndarray, ends: np.ndarray, labels: Mapping[str, np.ndarray]
     ) -> None:
         out = np.empty((len(rows), 3, self.n_types * self.basis.n_functions))
-        force_rows(*pairs, rows, *self._grid(), self.basis.force_polynomials, out)
+        force_rows(*pairs, rows, self._grid(), self.basis.force_polynomials, out)
         for bead_type in range(self.n_types):
             part = slice(ends[bead_type], ends[bead_type + 1])
             design = out[part].reshape(-1, out.shape[2])
@@ -169,7 +169,7 @@ class NormalEquations:
     ) -> None:
         n_beads, n_columns = len(rows), self.n_types * self.basis.n_functions
         out = np.empty((n_beads, n_columns))
-        energy_rows(*pairs, rows, *self._grid(), self.basis.energy_polynomials, self.basis.integrals_A, out)
+        energy_rows(*pairs, rows, self._grid(), self.basis.energy_polynomials, self.basis.integrals_A, out)
         design = np.column_stack([out, np.ones(n_beads)])
         system = np.zeros(self.n_parameters)
         for bead_type in range(self.n_types):
