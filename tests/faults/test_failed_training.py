@@ -19,7 +19,7 @@ from cgdistill.analysis.run_analysis import analyse_reference, analyse_runs, rea
 from cgdistill.analysis.stability import StabilitySpec
 from cgdistill.core.errors import InputError
 from cgdistill.core.seeds import derive
-from cgdistill.core.vocabulary import EXCLUDED, USED
+from cgdistill.core.vocabulary import NetworkStatus, RunStatus
 from cgdistill.data.beads import BeadFile
 from cgdistill.data.pair_frames import PairFrames
 from cgdistill.data.split import Split, write_split
@@ -305,7 +305,7 @@ def test_a_teacher_far_below_its_peers_is_left_out(tmp_path):
     health = judged(tmp_path, [*SOUND[:3], 0.05, *SOUND[3:]])
     assert list(health.columns) == HEALTH_COLUMNS
     assert health.set_index("teacher")["status"].to_dict() == {
-        f"seed-{k}": EXCLUDED if k == 4 else USED for k in range(1, 9)
+        f"seed-{k}": NetworkStatus.EXCLUDED if k == 4 else NetworkStatus.USED for k in range(1, 9)
     }
     row = health.iloc[3]
     assert row.r2_peers == np.median(SOUND) and row.r2_valid_F == 0.05
@@ -332,13 +332,18 @@ def test_a_teacher_far_below_its_peers_is_left_out(tmp_path):
 )
 def test_which_teachers_are_dead(tmp_path, values, dead):
     health = judged(tmp_path, values)
-    assert health.loc[health.status == EXCLUDED, "teacher"].to_list() == dead
+    assert health.loc[health.status == NetworkStatus.EXCLUDED, "teacher"].to_list() == dead
 
 
 def test_peers_are_the_sound_ones(tmp_path):
     """Two of four have failed in training, with any R²: they do not lower what is expected of the others."""
     health = judged(tmp_path, [-9.0, 0.1, 0.3, -8.0], seed_1="loss is nan", seed_4="loss is nan")
-    assert health["status"].to_list() == [EXCLUDED, EXCLUDED, USED, EXCLUDED]
+    assert health["status"].to_list() == [
+        NetworkStatus.EXCLUDED,
+        NetworkStatus.EXCLUDED,
+        NetworkStatus.USED,
+        NetworkStatus.EXCLUDED,
+    ]
     assert health["reason"][0] == "loss is nan" and "0.300" in health["reason"][1]
 
 
@@ -445,7 +450,7 @@ def test_tables_count_it(job):
     health, labels = read_health(job / "teachers/health.csv"), {"T": "T", "S1-f": "S1f"}
     places = [[job / f"{kind}/seed-{k}" for k in (1, 2, 3)] for kind in ("teachers", "students/S1-f")]
     table = networks_of(*([folder / "network.json" for folder in own] for own in places), health, labels)
-    assert table["status"].to_list() == [USED, EXCLUDED, USED] * 2
+    assert table["status"].to_list() == [NetworkStatus.USED, NetworkStatus.EXCLUDED, NetworkStatus.USED] * 2
     assert table["retries"].to_list() == [0, 1, 0, 0, 0, 0]
     training = training_of(*([folder / "metrics.csv" for folder in own] for own in places), labels, table)
     members = training.groupby("variant")["member"].unique().map(list).to_dict()
@@ -473,7 +478,7 @@ def test_its_runs_are_not_made_and_counted(job, tmp_path):
     ]  # fmt: skip
     models = [[load_model(job / f"teachers/seed-{k}")] for k in (1, 2, 3)]
     records = run_simulations(JointNetworkPotential(models, types, 1.5), plans, topology, spec)
-    assert [record["status"] for record in records] == ["finished", EXCLUDED, "finished"]
+    assert [record["status"] for record in records] == ["finished", RunStatus.EXCLUDED, "finished"]
     assert (records[1]["reason"], records[1]["step"]) == (reason, 0)
     assert (tmp_path / "out/1/trajectory.lammpstrj").stat().st_size == 0
     assert len(read_table(tmp_path / "out/1/thermo.csv")) == 0
@@ -492,7 +497,11 @@ def test_its_runs_are_not_made_and_counted(job, tmp_path):
     found = analyse_runs(folders, topology, structure, n_blocks=2, stability=StabilitySpec(),
                          cluster_cutoffs_A=read_cluster_cutoffs(reference.series))  # fmt: skip
     row = found.runs.set_index("member").loc["seed-2"]
-    assert (row["status"], row["stability"], row["stability_reason"]) == (EXCLUDED, EXCLUDED, reason)
+    assert (row["status"], row["stability"], row["stability_reason"]) == (
+        RunStatus.EXCLUDED,
+        RunStatus.EXCLUDED,
+        reason,
+    )
     assert set(found.curves["member"]) == {"seed-1", "seed-3"}
     tae = tae_table(reference.curves, found.curves, found.runs, {"T": "T"})
     summary = summarise(tae, found.runs, reference.blocks, found.blocks, StatisticsSpec(2, 20, 0.95), 1)

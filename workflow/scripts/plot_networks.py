@@ -6,7 +6,7 @@ Inputs: teachers, students (histories), training, networks, ceiling, spread (tab
 
 from pathlib import Path
 
-from cgdistill.core.vocabulary import EXCLUDED
+from cgdistill.core.vocabulary import NetworkStatus
 from cgdistill.figures.draw import draw_networks
 from cgdistill.figures.style import Palette, models_in_order
 from cgdistill.io.csv_tables import read_table
@@ -16,7 +16,7 @@ from cgdistill.training.failure_policy import sound_files
 with job(snakemake.log[0]):
     source, params = dict(snakemake.input.items()), snakemake.params
     networks = read_table(source.pop("networks"), ["variant", "status"])
-    left_out = set(networks.loc[networks["status"] == EXCLUDED, "variant"])
+    left_out = set(networks.loc[networks["status"] == NetworkStatus.EXCLUDED, "variant"])
     students = zip(params.students, source["predictions"], strict=True)
     source["predictions"] = {name: path for name, path in students if name not in left_out}
     source["teacher"] = sound_files(source["teacher"], source.pop("health"))[0]

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ..core.errors import InputError
 from ..core.units import FS_PER_PS
-from ..core.vocabulary import BLOWN_UP, EXCLUDED, FINISHED
+from ..core.vocabulary import RunStatus
 from ..data.beads import BeadFile, BeadTopology
 from ..io.csv_tables import read_table
 from ..io.lammps_dump import read_dump
@@ -142,7 +142,7 @@ def analyse_runs(
             production_after_ps=_equilibration_ps(record),
             cluster_cutoffs_A=cluster_cutoffs_A,
         )
-        finished = record["status"] == FINISHED
+        finished = record["status"] == RunStatus.FINISHED
         if finished and found.n_frames == 0:
             raise InputError(folder / "trajectory.lammpstrj", "frames", 0, "at least one frame of a finished run")
         if not finished:
@@ -180,12 +180,12 @@ def _equilibration_ps(record: Mapping[str, Any]) -> float:
 
 def _end(record: Mapping[str, Any]) -> dict[str, Any]:
     """How a run ended, as `judge_run` wants it: None for one that finished."""
-    if record["status"] == FINISHED:
+    if record["status"] == RunStatus.FINISHED:
         return {"ended": None, "end_ps": math.nan}
-    if record["status"] == EXCLUDED:
-        return {"ended": (EXCLUDED, record["reason"]), "end_ps": math.nan}
+    if record["status"] == RunStatus.EXCLUDED:
+        return {"ended": (RunStatus.EXCLUDED, record["reason"]), "end_ps": math.nan}
     end_ps = record["step"] * float(record["timestep_fs"]) / FS_PER_PS
-    return {"ended": (BLOWN_UP, record["reason"] or ""), "end_ps": end_ps}
+    return {"ended": (RunStatus.BLOWN_UP, record["reason"] or ""), "end_ps": end_ps}
 
 
 def _failure(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,11 +24,11 @@ from scipy import stats
 from scipy.ndimage import median_filter
 
 from ..core.errors import InputError
-from ..core.vocabulary import BLOWN_UP, EXCLUDED
+from ..core.vocabulary import RunStatus
 from ..structure.series import CDF_PEAK, LARGEST_CLUSTER, MIN_DISTANCE, PRODUCTION, RDF_PEAK
 
 STABLE, DRIFTING, CLUSTERED = "stable", "drifting", "clustered"
-STATES = (STABLE, DRIFTING, CLUSTERED, BLOWN_UP, EXCLUDED)
+STATES = (STABLE, DRIFTING, CLUSTERED, RunStatus.BLOWN_UP, RunStatus.EXCLUDED)
 #: Chance of calling a stationary run drifting.
 LEVEL = 0.05
 #: Points from which a drift is judged.

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ..core.vocabulary import FINISHED
+from ..core.vocabulary import RunStatus
 from .bars import draw_bars
 from .style import FONT_SIZE, REFERENCE_COLOUR, REFERENCE_LABEL, SMALL, Palette, panel_grid, plain, styled, text_width
 
@@ -68,7 +68,7 @@ def mean_and_spread(curves: pd.DataFrame, runs: pd.DataFrame | None) -> pd.DataF
     Columns metric, item, r_max_A, x, mean, std (ddof 1; NaN for one run), n, value_unit.
     """
     if runs is not None:
-        finished = runs.loc[runs["status"] == FINISHED, ["member", "replica"]]
+        finished = runs.loc[runs["status"] == RunStatus.FINISHED, ["member", "replica"]]
         curves = curves.merge(finished, on=["member", "replica"])
     names = [name for name in ("metric", "item", "value_unit") if name in curves.columns]
     keys = curves.assign(**{name: curves[name].astype("category") for name in names})  # text is slow to group by

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..core.vocabulary import FINISHED
+from ..core.vocabulary import RunStatus
 from ..io.csv_tables import read_table
 from ..runtime.job import log
 from ..structure.files import read_curves, read_resolved, read_series
@@ -249,12 +249,12 @@ def draw_boxes(
 
 def _finished(curves: pd.DataFrame, status: pd.DataFrame) -> pd.DataFrame:
     """Curves of the finished runs."""
-    finished = status.loc[status["status"] == FINISHED, _RUN]
+    finished = status.loc[status["status"] == RunStatus.FINISHED, _RUN]
     return curves.merge(finished, on=_RUN)
 
 
 def _failed_runs(status: pd.DataFrame) -> dict[str, int]:
-    counts = (status["status"] != FINISHED).groupby(status["variant"]).sum()
+    counts = (status["status"] != RunStatus.FINISHED).groupby(status["variant"]).sum()
     return {str(name): int(count) for name, count in counts.items()}
 
 

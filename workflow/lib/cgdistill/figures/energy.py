@@ -14,7 +14,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ..core.vocabulary import FINISHED
+from ..core.vocabulary import RunStatus
 from ..io.csv_tables import read_table
 from ..md.run_record import read_record
 from ..runtime.job import log
@@ -66,7 +66,7 @@ def read_traces(records: Sequence[str | Path], runs: pd.DataFrame) -> list[Energ
                 times_ps=thermo["time_ps"].to_numpy(dtype=np.float64),
                 energies_kcal_mol_bead=thermo["potential_energy_kcal_mol"].to_numpy(np.float64) / record["n_beads"],
                 equilibrated_ps=float(detected.get(key, np.nan)),
-                finished=record["status"] == FINISHED,
+                finished=record["status"] == RunStatus.FINISHED,
             )
         )
     return traces

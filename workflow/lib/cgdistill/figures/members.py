@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ..core.vocabulary import FINISHED
+from ..core.vocabulary import RunStatus
 from ..structure.metrics import METRIC_TITLES, OVERALL
 from .bars import intervals
 from .curves import Column, Line, by_item, grid_figure, mean_and_spread
@@ -35,7 +35,7 @@ def errors_by_member(tae: pd.DataFrame) -> pd.DataFrame:
     -------
     Columns variant, member, metric, item, r_max_A, mean, std (NaN for one run), n.
     """
-    finished = tae[tae["status"] == FINISHED]
+    finished = tae[tae["status"] == RunStatus.FINISHED]
     grouped = finished.groupby(_KEYS, sort=False, dropna=False)["tae"]
     return grouped.agg(mean="mean", std="std", n="count").reset_index()
 

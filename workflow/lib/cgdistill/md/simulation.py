@@ -36,7 +36,7 @@ import numpy as np
 from .. import __version__
 from ..core.errors import InputError
 from ..core.units import FS_PER_PS, ns_per_day
-from ..core.vocabulary import BLOWN_UP, EXCLUDED, FINISHED
+from ..core.vocabulary import RunStatus
 from ..data.beads import BeadTopology
 from ..forcefield.potential import JointPotential, Potential
 from ..geometry.cells import wrap
@@ -288,7 +288,7 @@ class _Run:
         self.rows = self.checkpoint.rows
         self.end = self._state.end if self._state else None
         if plan.excluded:
-            self.end = {"status": EXCLUDED, "failure": None, "versions": _versions()}
+            self.end = {"status": RunStatus.EXCLUDED, "failure": None, "versions": _versions()}
         self.wall_s = self._state.wall_s if self._state else 0.0
         self.step = self._state.step if self._state else 0
         self.signal = 0
@@ -505,7 +505,7 @@ class _Run:
             write_dump(
                 self.checkpoint.last_frames, frames, self.system.cell_A, self.system.bead_types, self.spec.timestep_fs
             )
-        status = FINISHED if failure is None else BLOWN_UP
+        status = RunStatus.FINISHED if failure is None else RunStatus.BLOWN_UP
         write_data_file(
             self.checkpoint.final,
             positions,

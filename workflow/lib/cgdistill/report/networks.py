@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..core.vocabulary import EXCLUDED
+from ..core.vocabulary import NetworkStatus
 from ..figures.training import TARGET_LABELS
 from .data import ReportData
 from .parts import NOTHING, Cell, Row, Table, interval, known, model_cell, number, percent, spread
@@ -89,9 +89,9 @@ def failures_table(data: ReportData) -> Table | None:
     """Networks whose training failed: left out of everything, or trained again."""
     rows = []
     for row in data.networks.itertuples():
-        if row.status != EXCLUDED and not row.retries:
+        if row.status != NetworkStatus.EXCLUDED and not row.retries:
             continue
-        left_out = row.status == EXCLUDED
+        left_out = row.status == NetworkStatus.EXCLUDED
         rows.append(
             Row([
                 Cell(f"{row.label}, {row.member}"),

@@ -18,7 +18,7 @@ import yaml
 from ..analysis.stability import STABLE
 from ..config.variants import ENSEMBLE, TEACHERS
 from ..core.errors import InputError
-from ..core.vocabulary import FINISHED
+from ..core.vocabulary import RunStatus
 from ..figures.study import study_figure, tae_columns
 from ..figures.style import save
 from ..io.csv_tables import read_table, write_table
@@ -177,7 +177,7 @@ def _cell_rows(tables: Mapping[str, pd.DataFrame], cell: StudyCell) -> list[dict
                 row |= {column: table.loc[name, source] for source, column in tae_columns(metric).items()}
         if len(own["runs"]):
             row["n_runs"] = len(own["runs"])
-            row["n_finished"] = int((own["runs"]["status"] == FINISHED).sum())
+            row["n_finished"] = int((own["runs"]["status"] == RunStatus.FINISHED).sum())
             row["n_stable"] = int((own["runs"]["stability"] == STABLE).sum())
         if name in training.index:
             row["r2_F"] = training.loc[[name], "r2"].mean()

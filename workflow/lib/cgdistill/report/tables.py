@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ..analysis.stability import CLUSTERED, DRIFTING, STATES
-from ..core.vocabulary import BLOWN_UP, FINISHED
+from ..core.vocabulary import RunStatus
 from ..structure.metrics import METRIC_TITLES, OVERALL, RULES_OF_THUMB, TAE_UNITS, rows_of
 from .data import ReportData
 from .networks import force_r2, share_of_ceiling
@@ -79,7 +79,7 @@ def main_table(data: ReportData) -> Table:
                 else Cell(NOTHING)
             )
         runs = data.runs[data.runs["variant"] == model.name]
-        finished = int((runs["status"] == FINISHED).sum())
+        finished = int((runs["status"] == RunStatus.FINISHED).sum())
         r2 = reached.get(model.name, math.nan)
         share = share_of_ceiling(data, r2)
         speed = data.performance.loc[data.performance["variant"] == model.name, "ns_per_day"].mean()
@@ -212,7 +212,7 @@ def runs_table(data: ReportData, variant: str = "") -> Table:
             *(_run_cell(row, name, *rest) for name, (_, *rest) in numbers.items()),
             Cell(str(row["stability_reason"]) if known(row["stability_reason"]) else NOTHING, wrap=True),
         ]  # fmt: skip
-        rows.append(Row(cells, bad=row["status"] != FINISHED))
+        rows.append(Row(cells, bad=row["status"] != RunStatus.FINISHED))
     heads = ["Member, replica" if variant else "Run", "Status", "Stability"]
     heads += [metric_head(metric, "TAE ") for metric in metrics if errors]
     heads += [*(head for head, *_ in numbers.values()), "Why"]
@@ -223,9 +223,9 @@ def unstable_table(data: ReportData) -> Table | None:
     """Every simulation that drifts, has clustered or blew up: since when, why, and the frames to look at."""
     rows = []
     for row in data.runs.to_dict(orient="records"):
-        if row["stability"] not in (DRIFTING, CLUSTERED, BLOWN_UP):
+        if row["stability"] not in (DRIFTING, CLUSTERED, RunStatus.BLOWN_UP):
             continue
-        lost = row["stability"] == BLOWN_UP
+        lost = row["stability"] == RunStatus.BLOWN_UP
         kind, pair = (_there(row.get(name)) for name in ("failure_kind", "closest_pair"))
         distance_A = row.get("closest_pair_distance_A")
         frames = "last_frames.lammpstrj" if lost else "trajectory.lammpstrj"

@@ -14,7 +14,7 @@ import pandas as pd
 
 from ..core.errors import InputError
 from ..training.failure_policy import training_of as course_of
-from ..core.vocabulary import EXCLUDED, USED
+from ..core.vocabulary import NetworkStatus, RunStatus
 from ..structure.files import RUN_COLUMNS as RUN
 from ..structure.files import read_curves
 from ..md.run_record import read_record
@@ -109,7 +109,7 @@ def performance_of(paths: Iterable[str | Path], labels: Mapping[str, str]) -> pd
     Failed runs are listed too: what they ran, they ran at that speed; excluded ones did not run. ``ns_per_day`` is of
     the run by the clock, ``ns_per_day_together`` of all ``runs_together`` that shared its job.
     """
-    records = [record for record in map(read_record, paths) if record["status"] != EXCLUDED]
+    records = [record for record in map(read_record, paths) if record["status"] != RunStatus.EXCLUDED]
     rows = [{**record, "label": labels.get(record["variant"], record["variant"])} for record in records]
     table = pd.DataFrame(rows).reindex(columns=PERFORMANCE_COLUMNS)
     return _unique(table, RUN, "simulations")
@@ -135,7 +135,7 @@ def training_of(
         tables.append(table.assign(variant=variant, label=labels.get(variant, variant), member=path.parent.name))
     joined = pd.concat(tables, ignore_index=True)[TRAINING_COLUMNS]
     if networks is not None:
-        left_out = networks.loc[networks["status"] == EXCLUDED, ["variant", "member"]]
+        left_out = networks.loc[networks["status"] == NetworkStatus.EXCLUDED, ["variant", "member"]]
         keys = pd.MultiIndex.from_frame(joined[["variant", "member"]])
         joined = joined[~keys.isin(pd.MultiIndex.from_frame(left_out))].reset_index(drop=True)
     return _unique(joined, ["variant", "member", "split", "target", "bead_type"], "metrics")
@@ -168,7 +168,7 @@ def networks_of(
                 "variant": variant,
                 "label": labels.get(variant, variant),
                 "member": member,
-                "status": EXCLUDED if reason else USED,
+                "status": NetworkStatus.EXCLUDED if reason else NetworkStatus.USED,
                 "reason": reason,
                 "failures": "; ".join(str(failure["text"]) for failure in course["failures"]),
                 **{name: course[name] for name in ("retries", "learning_rate", "best_epoch", "epochs")},

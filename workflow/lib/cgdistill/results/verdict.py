@@ -11,7 +11,7 @@ import pandas as pd
 from .collect_tables import TEACHERS
 from ..structure.metrics import METRIC_TITLES, OVERALL, RULES_OF_THUMB, TAE_UNITS, rows_of, value_text
 from ..statistics.comparison import BETTER, NO_TEST, SAME, WORSE
-from ..core.vocabulary import EXCLUDED
+from ..core.vocabulary import NetworkStatus
 
 _OPPOSITE = {BETTER: WORSE, WORSE: BETTER, SAME: SAME}
 
@@ -134,7 +134,7 @@ def exclusions(networks: pd.DataFrame) -> list[str]:
     networks: columns variant, label, member, status, retries of `collect.networks_of`.
     """
     sentences = []
-    left_out = networks[networks["status"] == EXCLUDED]
+    left_out = networks[networks["status"] == NetworkStatus.EXCLUDED]
     if len(left_out):
         names = _list(f"{row.label} {row.member}" for row in left_out.itertuples())
         verb = "are" if len(left_out) > 1 else "is"
@@ -145,7 +145,7 @@ def exclusions(networks: pd.DataFrame) -> list[str]:
             f"{len(left_out)} of {len(networks)} networks {verb} left out of everything, since training "
             f"failed: {names}{mean}."
         )
-    again = networks[(networks["retries"] > 0) & (networks["status"] != EXCLUDED)]
+    again = networks[(networks["retries"] > 0) & (networks["status"] != NetworkStatus.EXCLUDED)]
     if len(again):
         names = _list(f"{row.label} {row.member} ({_retries(row.retries)})" for row in again.itertuples())
         sentences.append(f"Trained again with a lower learning rate after a failure: {names}.")

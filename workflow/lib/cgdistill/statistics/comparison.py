@@ -17,7 +17,7 @@ import pandas as pd
 from scipy import stats
 
 from ..core.errors import InputError
-from ..core.vocabulary import FINISHED
+from ..core.vocabulary import RunStatus
 from ..structure.files import RUN_COLUMNS
 from ..structure.tae import OVERALL
 from .spec import StatisticsSpec
@@ -81,7 +81,7 @@ def compare_variants(
         if name not in kinds:
             raise InputError("kinds", name, "no kind", "the kind of each variant")
     units = {name: _units(tae, runs, name, kinds[name]) for name in names}
-    overall = tae[(tae["item"] == OVERALL) & tae["r_max_A"].isna() & (tae["status"] == FINISHED)]
+    overall = tae[(tae["item"] == OVERALL) & tae["r_max_A"].isna() & (tae["status"] == RunStatus.FINISHED)]
     rows = []
     for metric in tae["metric"].drop_duplicates():
         own = overall[overall["metric"] == metric]
@@ -114,7 +114,7 @@ def holm(values: list[float]) -> np.ndarray:
 
 def _units(tae: pd.DataFrame, runs: pd.DataFrame, name: str, kind: str) -> Units:
     own = runs[runs["variant"] == name]
-    n_runs = int((own["status"] == FINISHED).sum())
+    n_runs = int((own["status"] == RunStatus.FINISHED).sum())
     of_members = kind in _KINDS_OF_MEMBERS and own["member"].nunique() > 1
     label = str(tae.loc[tae["variant"] == name, "label"].iloc[0])
     listed = own["member"] if of_members else _starts(own)

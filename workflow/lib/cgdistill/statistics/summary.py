@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from ..core.errors import InputError
-from ..core.vocabulary import FINISHED
+from ..core.vocabulary import RunStatus
 from ..structure.files import RUN_COLUMNS
 from ..structure.tae import SUMMARY_COLUMNS as MEAN_COLUMNS
 from ..structure.tae import average_runs
@@ -112,7 +112,7 @@ def summarise(
         raise InputError("reference blocks", "curves", "curves missing", "those of the errors")
     parts = []
     for variant, part in means.groupby("variant", sort=False):
-        finished = tae[(tae["variant"] == variant) & (tae["status"] == FINISHED)]
+        finished = tae[(tae["variant"] == variant) & (tae["status"] == RunStatus.FINISHED)]
         listed = list(finished[RUN_COLUMNS].drop_duplicates().itertuples(index=False, name=None))
         missing = ["/".join(map(str, key)) for key in listed if key not in by_run]
         if missing:

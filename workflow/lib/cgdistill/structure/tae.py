@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.errors import InputError
-from ..core.vocabulary import EXCLUDED, FINISHED
+from ..core.vocabulary import RunStatus
 from .files import RUN_COLUMNS
 
 OVERALL = "overall"
@@ -86,7 +86,7 @@ def tae_table(
         name = "/".join(map(str, key))
         if key in by_run:
             errors = _errors(expected, _curves_of(by_run[key], name), name)
-        elif state == FINISHED:
+        elif state == RunStatus.FINISHED:
             raise InputError("curves", name, "no curves", "curves of each finished run")
         else:
             errors = dict.fromkeys(expected, np.nan)
@@ -117,17 +117,17 @@ def average_runs(tae: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     InputError
         The runs of ``tae`` that finished are not the finished runs of ``runs``.
     """
-    n_failed = (runs["status"] != FINISHED).groupby(runs["variant"]).sum()
-    n_excluded = (runs["status"] == EXCLUDED).groupby(runs["variant"]).sum()
-    finished = runs.loc[runs["status"] == FINISHED, RUN_COLUMNS].itertuples(index=False, name=None)
-    averaged = tae.loc[tae["status"] == FINISHED, RUN_COLUMNS].itertuples(index=False, name=None)
+    n_failed = (runs["status"] != RunStatus.FINISHED).groupby(runs["variant"]).sum()
+    n_excluded = (runs["status"] == RunStatus.EXCLUDED).groupby(runs["variant"]).sum()
+    finished = runs.loc[runs["status"] == RunStatus.FINISHED, RUN_COLUMNS].itertuples(index=False, name=None)
+    averaged = tae.loc[tae["status"] == RunStatus.FINISHED, RUN_COLUMNS].itertuples(index=False, name=None)
     odd = set(finished) ^ set(averaged)
     if odd:
         names = ", ".join(sorted("/".join(map(str, key)) for key in odd))
         raise InputError("runs", "finished runs", f"{names} in one table alone", "the same runs as in the errors")
     rows = []
     for key, part in tae.groupby(["variant", "label", *_CURVE], sort=False, dropna=False):
-        values = part.loc[part["status"] == FINISHED, "tae"].to_numpy(dtype=np.float64)
+        values = part.loc[part["status"] == RunStatus.FINISHED, "tae"].to_numpy(dtype=np.float64)
         mean = values.mean() if len(values) else np.nan
         std = values.std(ddof=1) if len(values) > 1 else np.nan
         counts = int(n_failed.get(key[0], 0)), int(n_excluded.get(key[0], 0))
@@ -155,7 +155,7 @@ def _positions(keys: list[tuple]) -> dict[tuple, list[int]]:
 def _status(by_run: Mapping, runs: pd.DataFrame | None) -> dict[tuple, str]:
     """Status of each run, listed or with curves."""
     if runs is None:
-        return dict.fromkeys(by_run, FINISHED)
+        return dict.fromkeys(by_run, RunStatus.FINISHED)
     listed = dict(zip(runs[RUN_COLUMNS].itertuples(index=False, name=None), runs["status"], strict=True))
     for key in by_run:
         if key not in listed:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.errors import InputError
-from ..core.vocabulary import EXCLUDED, USED
+from ..core.vocabulary import NetworkStatus
 from ..io.csv_tables import read_table
 from ..io.untrusted import read_json
 
@@ -141,7 +141,7 @@ def judge_teachers(folders: Sequence[str | Path], min_share: float, then: str) -
                 f"the median of the other teachers {row['r2_peers']:.3f}"
             )
     for row in rows:
-        row["status"] = EXCLUDED if row["reason"] else USED
+        row["status"] = NetworkStatus.EXCLUDED if row["reason"] else NetworkStatus.USED
     bad = [row for row in rows if row["reason"]]
     found = "; ".join(f"{row['teacher']} {row['reason']}" for row in bad)
     if len(bad) == len(rows):
@@ -179,10 +179,10 @@ def read_health(path: str | Path) -> dict[str, str]:
         A column is missing, or a status is unknown.
     """
     table = read_table(path, HEALTH_COLUMNS)
-    odd = set(table["status"]) - {USED, EXCLUDED}
+    odd = set(table["status"]) - {NetworkStatus.USED, NetworkStatus.EXCLUDED}
     if odd:
-        raise InputError(path, "status", ", ".join(map(str, odd)), f"{USED} or {EXCLUDED}")
-    reasons = table["reason"].fillna("").where(table["status"] == EXCLUDED, "")
+        raise InputError(path, "status", ", ".join(map(str, odd)), f"{NetworkStatus.USED} or {NetworkStatus.EXCLUDED}")
+    reasons = table["reason"].fillna("").where(table["status"] == NetworkStatus.EXCLUDED, "")
     return dict(zip(table["teacher"].astype(str), reasons.astype(str), strict=True))
 
 
