@@ -91,20 +91,18 @@ def test_faults_of_a_job(stage, jobs, expected, tmp_path):
 
 @pytest.mark.parametrize("case", [case for case in RUNNING if case.group == CLOCK], ids=lambda case: case.title)
 def test_clock_that_jumps(case, jobs, expected, tmp_path):
-    """The same products, and times that were measured as if nobody had touched the clock.
+    """The same products, and durations that a change of the clock does not affect.
 
-    Set back, it makes them older than their input: Snakemake throws them away, and a rerun has not to compute again.
+    Set back, it makes products older than their inputs; Snakemake discards them, and a rerun gives the same ones.
     """
     own, undisturbed = expected[case.stage]
     killed.start(jobs, case.stage, tmp_path, own, **case.fault)
     assert jobs.wait() == case.status
-    assert re.search(case.message, (tmp_path / "output.txt").read_text())
     if case.rerun:
-        killed.assert_whole(tmp_path, undisturbed)
+        check_end(case.stage, tmp_path, undisturbed)
         shutil.rmtree(tmp_path / "out")
         killed.start(jobs, case.stage, tmp_path, own)
         assert jobs.wait() == 0
-        assert killed.progress(tmp_path)[1] == {}
     check_end(case.stage, tmp_path, undisturbed)
     seconds = [read_table(path).seconds for path in (tmp_path / "out").rglob("history.csv")]
     seconds += [json.loads(path.read_text())["wall_s"] for path in (tmp_path / "out").rglob("run.json")]

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from aa_forces import engine_forces
 from cgdistill.aa.engines import engine
 from cgdistill.aa.gro import read_gro, write_gro
 from cgdistill.aa.stage import StageInput
@@ -150,13 +151,13 @@ def test_engines_compute_the_same_potential(root, warm, tmp_path, pairs, constra
         protocol=protocol(dispersion_correction=False, constraints=constraints),
         checkpoints=tmp_path / "checkpoints",
     )
-    energy, forces = zip(*(engine(name).engine_forces(job) for name in ENGINES), strict=True)
+    energy, forces = zip(*(engine_forces(name, job) for name in ENGINES), strict=True)
     rms = math.sqrt((forces[0] ** 2).mean())
     assert rms > 5.0
     assert math.sqrt(((forces[0] - forces[1]) ** 2).mean()) < 1e-3 * rms
     assert energy[0] == pytest.approx(energy[1], abs=0.02)
     if pairs:
-        without, _ = engine("gromacs").engine_forces(replace(job, topology=warm.topology))
+        without, _ = engine_forces("gromacs", replace(job, topology=warm.topology))
         assert abs(energy[0] - without) > 1.0
 
 
@@ -169,9 +170,8 @@ def test_broken_molecules_have_the_same_forces(warm, tmp_path, source):
     wrapped = moved - CELL_A * np.floor(moved / CELL_A)
     assert np.abs(wrapped - moved).max() > 1.0
     write_gro(tmp_path / "wrapped.gro", replace(whole, positions_A=wrapped))
-    maker = engine(source)
-    _, expected = maker.engine_forces(replace(warm, checkpoints=tmp_path / "a"))
-    _, forces = maker.engine_forces(replace(warm, structure=tmp_path / "wrapped.gro", checkpoints=tmp_path / "b"))
+    _, expected = engine_forces(source, replace(warm, checkpoints=tmp_path / "a"))
+    _, forces = engine_forces(source, replace(warm, structure=tmp_path / "wrapped.gro", checkpoints=tmp_path / "b"))
     # The mesh is not invariant under a shift; positions are rounded to 1e-4 A.
     assert np.sqrt(((forces - expected) ** 2).mean() / (expected**2).mean()) < 5e-3
 
@@ -182,8 +182,8 @@ def test_dispersion_correction_agrees(warm, tmp_path):
     shift = []
     for name in ENGINES:
         values = [
-            engine(name).engine_forces(
-                replace(warm, protocol=protocol(dispersion_correction=on), checkpoints=tmp_path / name)
+            engine_forces(
+                name, replace(warm, protocol=protocol(dispersion_correction=on), checkpoints=tmp_path / name)
             )[0]
             for on in (True, False)
         ]
@@ -233,7 +233,7 @@ def test_written_forces_belong_to_their_positions(warm, tmp_path, source):
     maker.produce(job, *(tmp_path / f"production.{suffix}" for suffix in ("trr", "gro", "csv")))
     with TRRFile(str(tmp_path / "production.trr")) as trajectory:
         written = trajectory.read().f / 41.84
-    _, forces = maker.engine_forces(job)
+    _, forces = engine_forces(source, job)
     assert np.sqrt(((written - forces) ** 2).mean() / (forces**2).mean()) < 0.15
 
 
@@ -551,7 +551,7 @@ def test_openmm_refuses_what_it_cannot_do(warm, tmp_path):
     with pytest.raises(InputError, match="thermostat: found v-rescale, expected nose-hoover with OpenMM"):
         maker.produce(replace(warm, protocol=protocol(thermostat="v-rescale")), *outputs)
     with pytest.raises(InputError, match="device: found quantum"):
-        maker.engine_forces(replace(warm, device="quantum"))
+        engine_forces("openmm", replace(warm, device="quantum"))
 
 
 def test_refused_topology_is_explained(warm, tmp_path):

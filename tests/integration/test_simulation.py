@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from cgdistill.core.errors import InputError
-from cgdistill.core.units import kinetic_temperature_K, ns_per_day
+from cgdistill.core.units import KCAL_MOL_PER_G_MOL_A2_FS2, BOLTZMANN_kcal_mol_K, ns_per_day
 from cgdistill.io.csv_tables import read_provenance, read_table
 from cgdistill.io.lammps_dump import read_dump
 from cgdistill.md.lammps_engine import Engine, MliapModel
@@ -146,7 +146,9 @@ def test_final_data_is_read_by_lammps(tmp_path):
     velocities = np.asarray(lmp.numpy.extract_atom("v"))[:125]
     masses = np.array([35.0, 60.0])[np.asarray(lmp.numpy.extract_atom("type"))[:125] - 1]
     np.testing.assert_allclose(masses @ velocities, 0, atol=1e-9)
-    assert kinetic_temperature_K(masses, velocities) == pytest.approx(last["temperature_K"], rel=1e-6)
+    twice_kinetic = float((masses[:, None] * velocities**2).sum()) * KCAL_MOL_PER_G_MOL_A2_FS2
+    temperature_K = twice_kinetic / ((3 * len(masses) - 3) * BOLTZMANN_kcal_mol_K)
+    assert temperature_K == pytest.approx(last["temperature_K"], rel=1e-6)
     lmp.close()
 
 

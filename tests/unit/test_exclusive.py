@@ -9,7 +9,7 @@ import time
 import pytest
 from cgdistill.core.errors import InputError
 from cgdistill.runtime import locks as module
-from cgdistill.runtime.locks import exclusive, hold, lock_path
+from cgdistill.runtime.locks import exclusive, lock_path, lock_until_exit
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,7 @@ def short_patience(monkeypatch):
 def keep(path, folder, ready, seconds):
     """Another job: has a checkpoint for itself for some time."""
     if folder:
-        hold(path)
+        lock_until_exit(path)
         ready.set()
         time.sleep(seconds)
         return
@@ -55,7 +55,7 @@ def test_second_is_refused_and_killed_one_is_not_in_the_way(tmp_path, other, fol
     process = other(checkpoint, folder)
     with pytest.raises(InputError) as caught:
         if folder:
-            hold(checkpoint)
+            lock_until_exit(checkpoint)
         else:
             with exclusive([checkpoint]):
                 pytest.fail("two at once")
@@ -64,8 +64,8 @@ def test_second_is_refused_and_killed_one_is_not_in_the_way(tmp_path, other, fol
     process.kill()
     process.join(30)
     if folder:
-        hold(checkpoint)
-        hold(checkpoint)
+        lock_until_exit(checkpoint)
+        lock_until_exit(checkpoint)
         return
     assert lock_path(checkpoint).exists()
     with exclusive([checkpoint]):

@@ -22,7 +22,7 @@ from cgdistill.aa.trr import FrameWriter
 from cgdistill.io.hdf5_writer import Hdf5Output
 from cgdistill.md.lammps_engine import restart_is_whole
 from cgdistill.runtime.atomic_files import whole_file
-from cgdistill.runtime.machine_errors import disk_fault, one_line
+from cgdistill.runtime.machine_errors import describe_machine_error, disk_fault
 from safetensors.torch import save_file
 
 
@@ -52,7 +52,7 @@ def error_of(action):
     ids=["torch", "numpy", "numba", "pyarrow", "python"],
 )
 def test_memory(action):
-    said = one_line(error_of(action))
+    said = describe_machine_error(error_of(action))
     assert said.startswith("memory: found too little (") and "resources.<kind>.mem_mb" in said and "\n" not in said
 
 
@@ -61,12 +61,16 @@ def test_memory(action):
 )
 def test_memory_of_the_neighbour_list(said):
     """What vesin raised under a limit on the address space."""
-    assert one_line(RuntimeError(said)).startswith(f"memory: found too little ({said})")
+    assert describe_machine_error(RuntimeError(said)).startswith(f"memory: found too little ({said})")
 
 
 def test_memory_of_a_gpu_and_of_fork():
-    assert one_line(torch.OutOfMemoryError("CUDA out of memory. Tried ...")).startswith("GPU memory: found too little")
-    assert one_line(OSError(errno.ENOMEM, "Cannot allocate memory")).startswith("memory: found too little")
+    assert describe_machine_error(torch.OutOfMemoryError("CUDA out of memory. Tried ...")).startswith(
+        "GPU memory: found too little"
+    )
+    assert describe_machine_error(OSError(errno.ENOMEM, "Cannot allocate memory")).startswith(
+        "memory: found too little"
+    )
 
 
 @pytest.mark.parametrize(
@@ -82,7 +86,7 @@ def test_memory_of_a_gpu_and_of_fork():
     ],
 )
 def test_gpu(error):
-    said = one_line(error)
+    said = describe_machine_error(error)
     assert said.startswith("GPU: found ") and str(error).splitlines()[0] in said and "\n" not in said
 
 
@@ -99,7 +103,7 @@ def test_gpu(error):
     ],
 )
 def test_other_errors_are_left_alone(error):
-    assert one_line(error) is None
+    assert describe_machine_error(error) is None
 
 
 @contextmanager
@@ -130,7 +134,7 @@ def test_full_disk_whatever_the_writer_says(tmp_path, name):
         with pytest.raises(OSError) as caught, whole_file(path) as partial:
             WRITERS[name](partial)
     assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(path))
-    assert one_line(caught.value).startswith(f"{path}: writing: found File too large")
+    assert describe_machine_error(caught.value).startswith(f"{path}: writing: found File too large")
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(RuntimeError, match="mine"), whole_file(path):
         raise RuntimeError("mine")
@@ -145,7 +149,7 @@ def test_full_disk_while_frames_are_written(tmp_path):
             for number in range(100):
                 writer.write(number, frame, frame, np.ones(3))
     assert 5 < number < 20
-    assert one_line(caught.value).startswith(f"{tmp_path / 'a.trr'}: writing: found File too large")
+    assert describe_machine_error(caught.value).startswith(f"{tmp_path / 'a.trr'}: writing: found File too large")
 
 
 def test_probe_leaves_the_file_as_it_was(tmp_path):

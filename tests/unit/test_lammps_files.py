@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from cgdistill.core.errors import InputError
 from cgdistill.data.beads import BeadTopology
-from cgdistill.geometry.cells import restricted_cell, wrap
+from cgdistill.geometry.cells import is_restricted, restricted_cell, wrap
 from cgdistill.io.lammps_dump import read_dump
 from cgdistill.md.lammps_files import write_data_file, write_dump
 from cgdistill.md.system import BeadSystem, Frame
@@ -30,10 +30,19 @@ def test_restricted_cell_is_left_alone():
     assert np.array_equal(cell, TILTED) and np.array_equal(rotation, np.eye(3))
 
 
+def test_rounding_errors_of_a_file_do_not_rotate_a_cell():
+    """They are removed, since the data files of LAMMPS have no place for them."""
+    rounded = TILTED + np.triu(np.full((3, 3), 1e-7), 1)
+    assert is_restricted(rounded) and not is_restricted(TILTED + np.triu(np.full((3, 3), 1e-3), 1))
+    cell, rotation = restricted_cell(rounded)
+    assert np.array_equal(cell, TILTED) and np.array_equal(rotation, np.eye(3))
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_turned_cell_comes_back(seed):
     """A cell turned at random is turned back by a proper rotation, vectors with it."""
     turn = Rotation.random(rng=np.random.default_rng(seed)).as_matrix()
+    assert not is_restricted(TILTED @ turn)
     cell, rotation = restricted_cell(TILTED @ turn)
     np.testing.assert_allclose(cell, TILTED, atol=1e-12)
     np.testing.assert_allclose(turn @ rotation, np.eye(3), atol=1e-12)

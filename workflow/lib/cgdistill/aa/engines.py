@@ -1,6 +1,6 @@
 """The engines that can make all-atom data, by the name that the config gives them.
 
-Each is a module with the functions ``minimise``, ``equilibrate``, ``produce`` and ``engine_forces`` of
+Each is a module with the functions ``minimise``, ``equilibrate`` and ``produce`` of
 the same arguments, products and errors; see `cgdistill.aa.gromacs`.
 """
 
@@ -9,8 +9,6 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 from typing import Protocol, cast
-
-import numpy as np
 
 from ..core.errors import InputError
 from .stage import StageInput
@@ -29,9 +27,6 @@ class Engine(Protocol):
 
     def produce(self, job: StageInput, trajectory: Path, structure: Path, thermo: Path) -> None:
         """Write the production: .trr of positions and forces, .gro of its start, .csv of energies."""
-
-    def engine_forces(self, job: StageInput) -> tuple[float, np.ndarray]:
-        """Potential energy, kcal/mol, and forces, kcal/mol/A, (n_atoms, 3), of one configuration."""
 
 
 def engine(source: str) -> Engine:

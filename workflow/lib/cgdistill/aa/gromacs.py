@@ -31,7 +31,7 @@ from ..runtime.signals import StopRequest
 from .gro import read_gro, write_gro
 from .stage import StageInput, check_cutoff, require_velocities, short_stamp, stage_folder, write_thermo
 from .system import require_program
-from .trr import join_frames, read_forces
+from .trr import join_frames
 
 #: Minutes between GROMACS' checkpoints.
 _CHECKPOINT_MINUTES = 2
@@ -55,7 +55,7 @@ def version() -> str:
 
 
 def mdp(stage: str, protocol: ProtocolSpec, seed: int) -> dict[str, str]:
-    """GROMACS parameters of a stage (``minimise``, ``equilibrate``, ``produce`` or ``forces``)."""
+    """GROMACS parameters of a stage (``minimise``, ``equilibrate`` or ``produce``)."""
     options = {
         "cutoff-scheme": "Verlet",
         "nstlist": "10",
@@ -95,10 +95,6 @@ def mdp(stage: str, protocol: ProtocolSpec, seed: int) -> dict[str, str]:
         "nstvout": "0",
         "ld-seed": str(seed),
     }
-    if stage == "forces":
-        # No step is made; the short dt only keeps grompp from judging unconstrained bonds by it.
-        single = {"dt": "0.0005", "nsteps": "0", "continuation": "yes"}
-        return options | single | {"nstxout": "1", "nstfout": "1", "nstenergy": "1", "nstcalcenergy": "1"}
     thermostat = {"tc-grps": "System", "tau-t": f"{protocol.thermostat_time_ps:g}"}
     if stage == "equilibrate":
         return (
@@ -197,22 +193,6 @@ def produce(job: StageInput, trajectory: Path, structure: Path, thermo: Path) ->
     write_gro(structure, start.retitled(short_stamp("start of production", "produce", job)))
     table = _energies(folder)
     write_thermo(thermo, table, job, "gromacs", {"gromacs": version()}, _wall_s(folder, job))
-
-
-def engine_forces(job: StageInput) -> tuple[float, np.ndarray]:
-    """Potential energy, kcal/mol, and forces, kcal/mol/A, (n_atoms, 3) of the configuration in ``job``.
-
-    Forces of constraints are not part of them; a constrained bond has no harmonic force.
-
-    Raises
-    ------
-    InputError
-        See `minimise`.
-    """
-    check_cutoff(job)
-    folder = _run("forces", job, 0)
-    forces = read_forces(folder / "run.trr")
-    return float(_energies(folder)["potential_energy_kcal_mol"].iloc[0]), forces
 
 
 def _environment(threads: int) -> dict[str, str]:

@@ -133,21 +133,6 @@ def produce(job: StageInput, trajectory: Path, structure: Path, thermo: Path) ->
     write_thermo(thermo, table, job, "openmm", {"openmm": mm.__version__}, total_s)
 
 
-def engine_forces(job: StageInput) -> tuple[float, np.ndarray]:
-    """Potential energy, kcal/mol, and forces, kcal/mol/A, (n_atoms, 3) of the configuration in ``job``.
-
-    Forces of constraints are not part of them; a constrained bond has no harmonic force.
-
-    Raises
-    ------
-    InputError
-        See `minimise`.
-    """
-    context, _ = _context(job, check_cutoff(job), mm.VerletIntegrator(0.001))
-    state = context.getState(energy=True, forces=True)
-    return state.getPotentialEnergy().value_in_unit(unit.kilocalorie_per_mole), _forces(state)
-
-
 def _forces(state: mm.State) -> np.ndarray:
     forces: np.ndarray = state.getForces(asNumpy=True).value_in_unit(unit.kilojoule_per_mole / unit.angstrom)
     return forces / KJ_PER_KCAL

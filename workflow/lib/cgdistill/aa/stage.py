@@ -15,7 +15,7 @@ from ..core.errors import InputError
 from ..core.units import ns_per_day
 from ..io.csv_tables import write_table
 from ..provenance.record import config_hash, sha256_of, stamp
-from ..runtime.locks import hold
+from ..runtime.locks import lock_until_exit
 from .gro import Structure, read_gro
 from .system import included_files
 
@@ -72,7 +72,7 @@ def stage_folder(engine: str, stage: str, job: StageInput, settings: Mapping[str
         Another process is at work in it.
     """
     folder = job.checkpoints / f"{stage}-{stage_key(engine, stage, job, settings)}"
-    hold(folder)
+    lock_until_exit(folder)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

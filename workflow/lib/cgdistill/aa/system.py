@@ -17,7 +17,7 @@ from ..core.errors import InputError
 from ..provenance.record import config_hash
 from ..runtime.atomic_files import whole_file
 from ..runtime.job import log
-from ..runtime.locks import hold
+from ..runtime.locks import lock_until_exit
 from .gro import Structure, write_gro
 
 #: Where a missing program comes from.
@@ -238,7 +238,7 @@ def build_box(spec: SystemSpec, seed: int, topology: Path, structure: Path, fold
     molecules = [read_molecule(m.topology, m.name) for m in spec.molecules]
     write_topology(spec, topology)
     folder.mkdir(parents=True, exist_ok=True)
-    hold(folder)
+    lock_until_exit(folder)
     lines = [f"tolerance {spec.packing_tolerance_A}", f"seed {seed}", "filetype xyz", "output packed.xyz"]
     margin = spec.packing_tolerance_A / 2
     corners = " ".join(f"{x:.6f}" for x in [margin] * 3 + [edge - margin for edge in spec.cell_A])

@@ -15,13 +15,6 @@ from ..runtime.atomic_files import whole_file
 from ..runtime.machine_errors import disk_fault
 
 
-def read_forces(path: Path) -> np.ndarray:
-    """Forces of the first frame, kcal/mol/A, (n_atoms, 3)."""
-    with TRRFile(str(path)) as trajectory:
-        forces: np.ndarray = trajectory.read().f.astype(float) * KCAL_MOL_A_PER_KJ_MOL_NM
-    return forces
-
-
 class FrameWriter:
     """Writes the frames of a production, positions and forces alone."""
 

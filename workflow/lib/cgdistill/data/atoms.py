@@ -19,12 +19,12 @@ import numpy as np
 
 from ..core.errors import InputError
 from ..core.units import KJ_PER_KCAL
-from ..geometry.cells import lower_triangular
+from ..geometry.cells import is_restricted, restricted_cell
 from ..io.lammps_dump import is_dump, read_dump
 from ..io.trr import check_trr
 from ..io.untrusted import check_hdf5
 from ..runtime.job import log
-from .force_checks import N_FRAMES, ForceScale
+from .force_checks import N_FRAMES, ForceSanityCheck
 
 #: No atom is that far away, A, or feels that much, kcal/mol/A; damaged numbers are.
 _FARTHEST_A = 1e6
@@ -154,8 +154,9 @@ def _dump_frames(path: Path, units: str | None, n_atoms: int) -> Iterator[AtomFr
         if frame.time_ps is None:
             raise InputError(path, where, "no time", "ITEM: TIME (LAMMPS: dump_modify ... time yes)")
         positions, forces = frame.positions_A, frame.forces_kcal_mol_A
-        cell, rotation = lower_triangular(frame.cell_A)
-        if rotation is not None:
+        cell = frame.cell_A
+        if not is_restricted(cell):
+            cell, rotation = restricted_cell(cell)
             positions, forces = positions @ rotation, forces @ rotation
         yield AtomFrame(positions, forces, cell, frame.time_ps)
 
@@ -170,7 +171,7 @@ def _check_h5md_cell(path: Path) -> None:
                 if values.shape[-2:] != (3, 3):
                     continue
                 for number, cell in enumerate(values.reshape(-1, 3, 3)):
-                    if lower_triangular(cell)[1] is not None:
+                    if not is_restricted(cell):
                         expected = "a along x and b in the plane of x and y"
                         raise InputError(path, f"frame {number}, {name}/box/edges", cell.tolist(), expected)
     except (OSError, KeyError, AttributeError, TypeError, ValueError, np.linalg.LinAlgError) as error:
@@ -260,7 +261,9 @@ def _check_values(kind: str, values: np.ndarray, limit: float, unit: str, path: 
     raise InputError(path, where, f"{kind} of atom {atom + 1} not finite", "finite numbers")
 
 
-def _judged(frames: Iterator[AtomFrame], scale: ForceScale, path: Path, check_forces: bool) -> Iterator[AtomFrame]:
+def _judged(
+    frames: Iterator[AtomFrame], scale: ForceSanityCheck, path: Path, check_forces: bool
+) -> Iterator[AtomFrame]:
     """The frames of a file, once those at its start have been found to hold forces that can be."""
     scale.forget()
     told = False
@@ -302,7 +305,7 @@ def read_frames(
     units:
         LAMMPS unit style of dumps that do not state theirs.
     check_forces:
-        Refuse what `ForceScale` refuses, and a frame whose forces are many times those of the first of its file;
+        Refuse what `ForceSanityCheck` refuses, and a frame whose forces are many times those of the first of its file;
         else the log says so and no more.
 
     Raises
@@ -317,7 +320,7 @@ def read_frames(
             raise InputError(path, "trajectory", "no such file", "a readable trajectory")
         if path.suffix == ".trr":
             check_trr(path, topology.n_atoms)
-    scale = ForceScale(topology.masses_g_mol, topology.residues, topology.bonds)
+    scale = ForceSanityCheck(topology.masses_g_mol, topology.residues, topology.bonds)
     sequence = _Sequence()
 
     def checked(path: Path) -> Iterator[AtomFrame]:

@@ -27,7 +27,6 @@ import h5py
 import numpy as np
 
 from ..core.errors import InputError
-from ..core.units import UNITS
 from ..io.hdf5_writer import Hdf5Output
 from ..io.untrusted import open_hdf5
 
@@ -35,12 +34,12 @@ FORMAT = "cgdistill-beads-1"
 #: What h5py and JSON raise on a file that is not whole.
 _DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError)
 _UNITS = {
-    "positions": UNITS["length"],
-    "forces": UNITS["force"],
-    "cell": UNITS["length"],
-    "time": UNITS["time"],
+    "positions": "A",
+    "forces": "kcal/mol/A",
+    "cell": "A",
+    "time": "ps",
     "bead_types": "1",
-    "masses": UNITS["mass"],
+    "masses": "g/mol",
     "residues": "1",
     "atoms": "1",
 }

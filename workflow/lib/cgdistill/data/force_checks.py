@@ -57,7 +57,7 @@ _MIXED_UP = {
 }
 
 
-class ForceScale:
+class ForceSanityCheck:
     """What the first frames of a trajectory say about its forces.
 
     Parameters

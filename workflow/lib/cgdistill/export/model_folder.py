@@ -34,7 +34,7 @@ from ..forcefield.hipnn.graph import mean_energy_node
 from ..forcefield.hipnn.model import MOST_PARAMETERS, UNITS, BeadModel, load_model, read_settings
 from ..forcefield.hipnn.plugin_model import plugin_reaches, write_plugin_model
 from ..io.csv_tables import read_table
-from ..io.untrusted import LARGEST_JSON_BYTES, NAME, own_file, read_json
+from ..io.untrusted import LARGEST_JSON_BYTES, NAME, read_json, regular_file_in
 from ..md.lammps_files import write_data_file, write_lammps_input, write_plugin_input
 from ..md.protocol import SimulationSpec
 from ..provenance.record import sha256_of
@@ -244,7 +244,7 @@ def read_card(folder: str | Path) -> dict[str, Any]:
         without its checksums.
     """
     expected = f"JSON of format {FORMAT}"
-    path = own_file(folder, "card.json", expected)
+    path = regular_file_in(folder, "card.json", expected)
     card = read_json(path, expected)
     if card.get("format") != FORMAT:
         raise InputError(path, "format", card.get("format"), FORMAT)
@@ -283,7 +283,7 @@ def load_networks(folder: str | Path) -> list[BeadModel]:
     models = []
     for name, entry in card["networks"].items():
         for file, (key, largest_bytes) in _NETWORK_FILES.items():
-            path = own_file(folder, f"networks/{name}/{file}", f"a file of network {name}, named by the card")
+            path = regular_file_in(folder, f"networks/{name}/{file}", f"a file of network {name}, named by the card")
             if path.stat().st_size > largest_bytes:
                 raise InputError(path, "file", f"{path.stat().st_size} bytes", f"up to {largest_bytes}")
             digest = sha256_of(path)

@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 
 from ..core.errors import InputError
 from ..data.beads import BeadFile
+from ..geometry.cells import wrap
 from ..io.lammps_dump import DumpFrame, read_dump
 from ..runtime.job import log
 from . import ovito_render
@@ -50,9 +51,7 @@ class Scene:
 
     def wrapped(self) -> np.ndarray:
         """(n, 3) positions within the cell, A."""
-        fractions = self.positions_A @ np.linalg.inv(self.cell_A)
-        wrapped: np.ndarray = (fractions - np.floor(fractions)) @ self.cell_A
-        return wrapped
+        return wrap(self.positions_A, self.cell_A)[0]
 
 
 @dataclass(frozen=True)

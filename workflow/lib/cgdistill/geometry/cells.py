@@ -28,8 +28,21 @@ def perpendicular_widths_A(cells_A: np.ndarray) -> np.ndarray:
     return np.asarray(volumes[..., None] / np.maximum(areas, 1e-300))
 
 
-def lower_triangular(cell_A: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """A cell turned so that a lies along x and b in the plane of x and y, as LAMMPS and MDAnalysis want it.
+def is_restricted(cell_A: np.ndarray) -> bool:
+    """Whether a lies along x and b in the xy plane: the orientation that LAMMPS and MDAnalysis require.
+
+    Components up to 1e-6 of the largest are rounding errors of a file.
+
+    Parameters
+    ----------
+    cell_A: (3, 3) rows are the cell vectors.
+    """
+    cell = np.asarray(cell_A, dtype=np.float64)
+    return bool(np.abs(np.triu(cell, 1)).max() <= 1e-6 * np.abs(cell).max() and (np.diag(cell) > 0).all())
+
+
+def restricted_cell(cell_A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cell in the orientation of `is_restricted`, and the rotation that leads to it.
 
     Parameters
     ----------
@@ -37,48 +50,34 @@ def lower_triangular(cell_A: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]
 
     Returns
     -------
-    cell, rotation: (3, 3) each; positions and forces (n, 3) follow as ``values @ rotation``. No rotation (None) where
-        the cell lies so already.
-    """
-    cell = np.asarray(cell_A, dtype=np.float64)
-    if np.abs(cell[[0, 0, 1], [1, 2, 2]]).max() <= 1e-6 * np.abs(cell).max() and (np.diag(cell) > 0).all():
-        return cell, None
-    rotation, upper = np.linalg.qr(cell.T)
-    signs = np.sign(np.diag(upper))
-    return np.tril((upper * signs[:, None]).T), rotation * signs
-
-
-def restricted_cell(cell_A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Turn a cell as LAMMPS wants it: a along x, b in the xy plane.
-
-    Parameters
-    ----------
-    cell_A: (3, 3) cell vectors as rows, right-handed.
-
-    Returns
-    -------
     cell_A: (3, 3) lower triangular with a positive diagonal.
-    rotation: (3, 3); row vectors turn by ``vectors @ rotation``. The identity where nothing is to be turned.
+    rotation: (3, 3); row vectors (n, 3) are rotated by ``vectors @ rotation``. The identity for a restricted cell.
 
     Raises
     ------
     InputError
-        A cell without volume or left-handed.
+        A cell without volume, or left-handed.
     """
     cell = np.asarray(cell_A, dtype=np.float64)
     if cell.shape != (3, 3) or not np.isfinite(cell).all() or not np.linalg.det(cell) > 0:
-        raise InputError("start frame", "cell_A", cell.tolist(), "three right-handed cell vectors")
-    if not np.triu(cell, 1).any() and (np.diag(cell) > 0).all():
-        return cell, np.eye(3)
+        raise InputError("frame", "cell_A", cell.tolist(), "three right-handed cell vectors")
+    if is_restricted(cell):
+        return np.tril(cell), np.eye(3)
     rotation, upper = np.linalg.qr(cell.T)
     signs = np.sign(np.diag(upper))
     return np.tril((upper * signs[:, None]).T), rotation * signs
 
 
-def wrap(positions_A: np.ndarray, cell_A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Positions (n, 3) within the cell at the origin, and the (n, 3) int64 counts of the cells left behind."""
+def wrapped_fractions(positions_A: np.ndarray, cell_A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n, 3) fractional coordinates in [0, 1) of positions (n, 3), and (n, 3) int64 image counts."""
     fractions = np.asarray(positions_A, dtype=np.float64) @ np.linalg.inv(cell_A)
     images = np.floor(fractions).astype(np.int64)
     rest = fractions - images
-    images, rest = images + (rest >= 1.0), np.where(rest >= 1.0, 0.0, rest)
-    return rest @ cell_A, images
+    # A position just below a face may be rounded to the face itself.
+    return np.where(rest >= 1.0, 0.0, rest), images + (rest >= 1.0)
+
+
+def wrap(positions_A: np.ndarray, cell_A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n, 3) positions within the cell at the origin, and (n, 3) int64 image counts."""
+    fractions, images = wrapped_fractions(positions_A, cell_A)
+    return fractions @ cell_A, images

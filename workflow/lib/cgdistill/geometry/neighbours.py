@@ -14,6 +14,8 @@ import numpy as np
 import vesin
 from numba import get_num_threads, njit, prange
 
+from .cells import wrapped_fractions
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -152,10 +154,9 @@ def spatial_order(positions_A: np.ndarray, cell_A: np.ndarray, edge_A: float) ->
 
     Neighbours in space come to lie near each other in memory, which large systems need to be as fast as small ones.
     """
-    fractions = positions_A @ np.linalg.inv(cell_A)
-    fractions -= np.floor(fractions)
+    fractions, _ = wrapped_fractions(positions_A, cell_A)
     counts = np.clip(np.linalg.norm(cell_A, axis=1) / edge_A, 1, 1024).astype(np.int64)
-    boxes = np.minimum((fractions * counts).astype(np.int64), counts - 1)
+    boxes = (fractions * counts).astype(np.int64)
     code = np.zeros(len(positions_A), dtype=np.int64)
     for bit in range(10):
         for axis in range(3):

@@ -31,7 +31,7 @@ _UNFILLED_BYTES, _MOST_COMPRESSED = 2**24, 2000
 _HEAP, _HEAP_HEADER_BYTES = b"GCOL\x01\0\0\0", 16
 
 
-def own_file(folder: str | Path, name: str, expected: str) -> Path:
+def regular_file_in(folder: str | Path, name: str, expected: str) -> Path:
     """A regular file of a folder.
 
     Raises

@@ -1,17 +1,14 @@
-"""Where a product comes from: version, config hash, input checksums."""
+"""Provenance stamps of products: version of the program, hash of the config, checksums of the inputs."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..runtime.job import log
 
 
 def sha256_of(path: str | Path) -> str:
@@ -53,23 +50,3 @@ def stamp(
         **({"files": {role: str(path) for role, path in named.items()}} if isinstance(inputs, Mapping) else {}),
         **facts,
     }
-
-
-def ahead_of_clock(provenances: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether a file that products were made from is dated in the future; the log says so.
-
-    So it is when the clock has been set back meanwhile. Snakemake takes the products for older than their input then,
-    and throws them away: checkpoints have to stay.
-    """
-    files = {str(path) for provenance in provenances for path in provenance.get("files", {}).values()}
-    found = False
-    for path in sorted(files):
-        try:
-            ahead_s = os.stat(path).st_mtime - time.time()
-        except OSError:
-            continue
-        if ahead_s > 0:
-            found = True
-            hint = "Snakemake throws away what is made from it before then; wait, or touch it. Checkpoints stay"
-            log.warning("%s: dated %.0f s ahead of the clock: %s", path, ahead_s, hint)
-    return found

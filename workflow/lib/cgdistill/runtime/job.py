@@ -11,18 +11,16 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tqdm import tqdm
 
 from ..core.errors import InputError
-from .machine_errors import one_line
+from .machine_errors import describe_machine_error
 
 T = TypeVar("T")
 log = logging.getLogger("cgdistill")
 
-#: What `time.perf_counter` lacks to the time of day, s.
-_EPOCH_S = time.time() - time.perf_counter()
 _FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 #: Thread pools that read the environment when their library is first imported.
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -44,11 +42,11 @@ def pin_threads(threads: int) -> None:
 
 @contextmanager
 def job(log_path: str | Path | None, threads: int = 1) -> Iterator[logging.Logger]:
-    """Run the body of a job: log to ``log_path`` and stderr, pin threads, report bad input.
+    """Logger of a job whose body runs within ``with``: logs to ``log_path`` and stderr, limits the threads.
 
-    An `InputError` becomes one logged line and exit status 1, and so does a fault of the machine (`faults.one_line`);
-    any other exception is logged with its traceback and raised. Of a crash (a segmentation fault, an abort) the log
-    keeps where Python was.
+    An `InputError`, or an error of the machine (`machine_errors.describe_machine_error`), is logged in one line and
+    ends the process with status 1; any other exception is logged with its traceback and raised. After a crash
+    (segmentation fault, abort) the log holds the Python stack.
     """
     pin_threads(threads)
     # What a job imports lives to its end: looking for garbage among it only takes time.
@@ -72,7 +70,7 @@ def job(log_path: str | Path | None, threads: int = 1) -> Iterator[logging.Logge
         log.error("%s", error)
         raise SystemExit(1) from None
     except Exception as error:
-        said = one_line(error)
+        said = describe_machine_error(error)
         if said is None:
             log.exception("failed after %.1f s", time.perf_counter() - start)
             raise
@@ -120,20 +118,6 @@ def _descriptor(handler: logging.Handler) -> int:
     return number
 
 
-def _steady_s() -> float:
-    """The time of day, s, as it would be if nobody had set the clock since this process began."""
-    return _EPOCH_S + time.perf_counter()
-
-
-class _Bar(tqdm):  # type: ignore[misc]
-    """A bar that a clock set forward or back does not mislead: tqdm goes by the time of day."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._time = _steady_s
-        self.start_t = self.last_print_t = _steady_s()
-
-
 class Progress:
     """A bar on a terminal; elsewhere a plain log line at most every ``interval_s`` seconds."""
 
@@ -141,7 +125,7 @@ class Progress:
         self.total, self.label, self.unit, self.interval_s = total, label, unit, interval_s
         self.done = 0
         self._start = self._last = time.perf_counter()
-        self._bar = _Bar(total=total, desc=label, unit=unit) if sys.stderr.isatty() else None
+        self._bar = tqdm(total=total, desc=label, unit=unit) if sys.stderr.isatty() else None
 
     def update(self, n: int = 1, note: str = "") -> None:
         """Advance by ``n``; ``note`` is shown behind the counts."""

@@ -22,7 +22,7 @@ _PATIENCE_S = 3.0
 #: What file systems answer that have no locks.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL)
 
-#: Locks of `hold`, by path: open for as long as this process lives.
+#: Locks of `lock_until_exit`, by path: open for as long as this process lives.
 _held: dict[Path, int] = {}
 
 
@@ -58,7 +58,7 @@ def exclusive(checkpoints: Iterable[str | Path]) -> Iterator[None]:
             os.close(descriptor)
 
 
-def hold(folder: str | Path) -> None:
+def lock_until_exit(folder: str | Path) -> None:
     """Have a folder of work files for oneself until this process ends (`exclusive`)."""
     path = Path(os.path.abspath(folder)) / ".lock"
     if path not in _held and (descriptor := _lock(folder, path)) is not None:

@@ -52,7 +52,7 @@ def disk_fault(path: str | Path, error: BaseException) -> OSError | None:
     return None
 
 
-def one_line(error: BaseException) -> str | None:
+def describe_machine_error(error: BaseException) -> str | None:
     """The line that names a fault of the machine and what to do about it; None for any other error."""
     if isinstance(error, OSError) and error.errno in _DISK:
         found = os.strerror(error.errno)

@@ -20,7 +20,7 @@ from ..forcefield.hipnn.model import BeadModel, NetworkSpec, save_model
 from ..forcefield.prior import read_prior
 from ..geometry.cells import perpendicular_widths_A
 from ..io.csv_tables import write_table
-from ..provenance.record import ahead_of_clock, stamp
+from ..provenance.record import stamp
 from ..runtime.devices import choose_device
 from ..runtime.job import log
 from ..runtime.locks import exclusive
@@ -178,7 +178,7 @@ def run_trainings(
         train(trainers, chosen.type == "cuda" if lockstep is None else lockstep)
         for task, trainer, provenance in zip(tasks, trainers, provenances, strict=True):
             _write_products(task, trainer, parts, settings, provenance)
-        for task in [] if ahead_of_clock(provenances) else tasks:
+        for task in tasks:
             if task.checkpoint is not None:
                 task.checkpoint.unlink(missing_ok=True)
 

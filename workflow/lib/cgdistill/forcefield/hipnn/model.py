@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from ...core.errors import InputError
 from ...data.pair_frames import Batch
-from ...io.untrusted import TYPE_NAME, own_file, parse_json, read_json
+from ...io.untrusted import TYPE_NAME, parse_json, read_json, regular_file_in
 from ...runtime.atomic_files import whole_file, write_json
 from ..prior import RepulsivePrior
 from .fused import stacked_energies_and_forces, use_fused
@@ -285,7 +285,7 @@ def load_model(folder: str | Path) -> BeadModel:
     settings = read_settings(folder)
     spec, prior = _architecture(settings, folder / "network.json"), _prior(settings, folder / "network.json")
     n_parameters = spec.n_parameters(len(prior.type_names))
-    path = own_file(folder, "weights.safetensors", "safetensors weights")
+    path = regular_file_in(folder, "weights.safetensors", "safetensors weights")
     shapes = _shapes_in(path, n_parameters)
     model = BeadModel(spec, prior)
     model.check_shapes(shapes, path)
