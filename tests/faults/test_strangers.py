@@ -75,9 +75,9 @@ _ALLOWED = {
     ("aa/engines.py", "importlib.import_module"),  # one of two names, in this package
     ("report/figures.py", "jinja2.Template"),  # captions of this repository
     ("report/page.py", "jinja2.Environment"),  # with autoescape, which another test sees
-    ("untrusted.py", "h5py.File"),  # looks at the types first
-    ("atoms.py", "h5py.File"),  # of files that it has looked at
-    ("bead_input.py", "h5py.File"),  # looks for a name
+    ("io/untrusted.py", "h5py.File"),  # looks at the types first
+    ("data/atoms.py", "h5py.File"),  # of files that it has looked at
+    ("data/cg_trajectory.py", "h5py.File"),  # looks for a name
 }
 
 
