@@ -88,7 +88,7 @@ RUNNING: list[Running] = [
             r"Fatal Python error: Segmentation fault", EPOCH, -signal.SIGSEGV, True),
     Running(GPU, "uncorrectable ECC error in an epoch", "train",
             _at("batch", 10, "GPU: uncorrectable ECC error encountered"),
-            r"GPU: found CUDA error: uncorrectable ECC error encountered, expected one that answers", EPOCH),
+            r"GPU: found CUDA error: uncorrectable ECC error encountered, expected a working GPU", EPOCH),
     Running(GPU, "out of its memory", "train", _at("batch", 10, "memory of a GPU"),
             r"GPU memory: found too little .*CUDA out of memory.*models_per_job", EPOCH),
     Running(GPU, "a kernel that it cannot run", "predict",
@@ -107,7 +107,7 @@ RUNNING: list[Running] = [
     Running(CRASH, "MPI_Abort while LAMMPS writes a restart file", "simulate", _at("restart", 3, "MPI_Abort"),
             r"application called MPI_Abort", STEP, 7),
     Running(GPU, "unknown error in a step", "simulate", _at("forces", 50, "GPU: unknown error"),
-            r"GPU: found CUDA error: unknown error, expected one that answers", STEP),
+            r"GPU: found CUDA error: unknown error, expected a working GPU", STEP),
     _full("while LAMMPS writes a frame", "simulate", {"kind": "frame", "number": 9}, r"\S+\.lammpstrj", STEP),
     _full("while LAMMPS writes a restart file", "simulate", {"kind": "restart", "number": 4}, r"restart-\d+\.lammps",
           STEP),
@@ -145,7 +145,7 @@ class Elsewhere:
 
 
 TWINS = "Two at once"
-_TWIN = r"checkpoints/\S+: checkpoint: found process \d+ on \S+ at work on it, expected one job at a time"
+_TWIN = r"checkpoints/\S+: checkpoint: found in use by process \d+ on \S+, expected one job at a time"
 _LOCKED = r"Directory cannot be locked.*--unlock"
 ELSEWHERE: dict[str, Elsewhere] = {
     "train": Elsewhere(TWINS, "two trainings on one checkpoint: the second is refused, the first undisturbed",
@@ -159,11 +159,11 @@ ELSEWHERE: dict[str, Elsewhere] = {
     "incomplete": Elsewhere(TWINS, "the same under a user's profile without `rerun-incomplete`", "Snakemake",
                             r"--rerun-incomplete", "with `--rerun-incomplete`; the profiles here set it"),
     "auto": Elsewhere(GPU, "dead at the start, `device: auto`", "start of a job",
-                      r"device: auto: GPU 0: CUDA error: unknown error; going on with the CPU", "not needed"),
+                      r"device: auto: GPU 0: CUDA error: unknown error; using the CPU", "not needed"),
     "cuda": Elsewhere(GPU, "dead at the start, `device: cuda`", "start of a job",
                       r"config: device: found GPU 0: CUDA error: unknown error, expected a GPU, or device: cpu",
                       "when the GPU is back, or with another device"),
     "promised": Elsewhere(GPU, "promised (`CUDA_VISIBLE_DEVICES`, Slurm) but not there, `device: auto`",
-                          "start of a job", r"no GPU visible to this job \(CUDA_VISIBLE_DEVICES=0\); going on with",
+                          "start of a job", r"no GPU visible to this job \(CUDA_VISIBLE_DEVICES=0\); using the CPU",
                           "not needed"),
 }  # fmt: skip

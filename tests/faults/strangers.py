@@ -253,7 +253,7 @@ CASES = (
     Case("a card of 10 MB", write("card.json", b" " * 10**7, sealed=False),
          rf"card\.json: file: found more than {LARGEST_JSON_BYTES} bytes"),
     Case("a network that is a link out of the folder", link(NETWORK, "../../kept"),
-         r"network\.json: file: found a link to /.*kept/network\.json, expected a file in it"),
+         r"network\.json: file: found a link to /.*kept/network\.json, expected a file within the folder"),
     Case("weights that are a link out of the folder", link(WEIGHTS, "../../../kept"), "found a link to /.*kept"),
     Case("weights that are a device", link(WEIGHTS, "/dev/zero"), "found no regular file"),
     Case("a card that is a link to a device", link("card.json", "/dev/zero"), "found no regular file"),

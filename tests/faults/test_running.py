@@ -168,7 +168,7 @@ def test_two_jobs_on_one_checkpoint(stage, kind, number, jobs, twins, expected, 
         assert twins.run(stage, tmp_path, own) == 1
         said = (tmp_path / "output.txt").read_text()
         message = (
-            rf"checkpoints/1(\.pt)?: checkpoint: found process {first} on {re.escape(os.uname().nodename)} at work"
+            rf"checkpoints/1(\.pt)?: checkpoint: found in use by process {first} on {re.escape(os.uname().nodename)}"
         )
         assert re.search(message, said.splitlines()[-1]), said
         assert "Traceback" not in said

@@ -360,7 +360,7 @@ def _endless_texts(path: Path) -> None:
 
 
 ASTRAY: dict[str, tuple[Callable[[Any], None], str]] = {
-    "texts": (_endless_texts, r"texts at byte \d+: found one of 0 bytes, expected within 4096 bytes"),
+    "texts": (_endless_texts, r"strings at byte \d+: found one of 0 bytes, expected at most 4096 bytes in all"),
     "attribute": (_of_pointers("format", attribute=True), "attribute 'format': found a type that is neither numbers"),
     "dataset": (_of_pointers("forces", attribute=False), "/forces: found a type that is neither numbers nor text"),
     "compound": (_compound_of_pointers, "/a/b/deep: found a type that is neither numbers nor text"),

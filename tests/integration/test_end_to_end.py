@@ -106,7 +106,7 @@ def test_verify_of_a_finished_run(finished, root, capsys):
     arguments = ["verify", str(results), "--config", str(root / "tests/configs/end-to-end.yaml")]
     assert main(arguments) == 0
     summary = capsys.readouterr().out
-    assert summary.count("\n") == 1 and "are not here" not in summary
+    assert summary.count("\n") == 1 and "missing" not in summary
     dump = results / "simulations/T/seed-1/replica-1/trajectory.lammpstrj"
     text, times = dump.read_text(), dump.stat()
     dump.write_text(text.replace("7", "8", 1))

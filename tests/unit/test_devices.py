@@ -120,7 +120,7 @@ def test_a_dead_gpu_is_left_out(imitated, caplog):
     with pytest.raises(InputError, match=r"device: found GPU 1: .*uncorrectable ECC.*; GPU 0: .*unknown error"):
         choose_device("cuda")
     assert choose_device("auto") == torch.device("cpu")
-    assert "going on with the CPU" in caplog.text and "uncorrectable ECC" in caplog.text
+    assert "using the CPU" in caplog.text and "uncorrectable ECC" in caplog.text
 
 
 def test_probe_computes(monkeypatch):
@@ -142,7 +142,7 @@ def test_probe_computes(monkeypatch):
     ("name", "value", "told"),
     [("CUDA_VISIBLE_DEVICES", "0", True), ("SLURM_JOB_GPUS", "1", True), ("CUDA_VISIBLE_DEVICES", "", False)],
 )
-def test_a_promised_gpu_that_is_not_there(monkeypatch, caplog, name, value, told):
+def test_an_assigned_gpu_that_is_missing(monkeypatch, caplog, name, value, told):
     for other in ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_GPUS", "SLURM_STEP_GPUS"):
         monkeypatch.delenv(other, raising=False)
     monkeypatch.setenv(name, value)
@@ -150,7 +150,7 @@ def test_a_promised_gpu_that_is_not_there(monkeypatch, caplog, name, value, told
     monkeypatch.setattr(torch.version, "cuda", None)
     monkeypatch.setattr(devices.log, "propagate", True)
     assert choose_device("auto") == torch.device("cpu")
-    assert (f"no GPU visible to this job ({name}={value}); going on with the CPU" in caplog.text) == told
+    assert (f"no GPU visible to this job ({name}={value}); using the CPU" in caplog.text) == told
 
 
 def test_initialisation_that_fails(monkeypatch, caplog):
@@ -189,7 +189,7 @@ def test_openmm_without_its_gpu(monkeypatch, caplog):
     integrator = mm.VerletIntegrator(0.001)
     made, _ = engine._context(job, start, integrator)
     assert made.getPlatform().getName() == "CPU"
-    assert "going on with the CPU" in caplog.text and "CUDA_ERROR_UNKNOWN" in caplog.text
+    assert "using the CPU" in caplog.text and "CUDA_ERROR_UNKNOWN" in caplog.text
     integrator.step(1)
     with pytest.raises(mm.OpenMMException):
         engine._context(replace(job, device="cuda"), start, mm.VerletIntegrator(0.001))

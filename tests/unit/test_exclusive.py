@@ -59,7 +59,7 @@ def test_second_is_refused_and_killed_one_is_not_in_the_way(tmp_path, other, fol
         else:
             with exclusive([checkpoint]):
                 pytest.fail("two at once")
-    found = f"{checkpoint}: checkpoint: found process {process.pid} on {os.uname().nodename} at work on it"
+    found = f"{checkpoint}: checkpoint: found in use by process {process.pid} on {os.uname().nodename}"
     assert str(caught.value).startswith(found)
     process.kill()
     process.join(30)
@@ -119,4 +119,4 @@ def test_file_system_without_locks(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(module.log, "propagate", True)
     with exclusive([tmp_path / "a"]):
         pass
-    assert "No locks available" in caplog.text and "two jobs at once" in caplog.text
+    assert "No locks available" in caplog.text and "are not detected" in caplog.text

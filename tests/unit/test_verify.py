@@ -231,7 +231,8 @@ TAMPERING = {
         lambda run, config: flip(run / SIMULATION / "trajectory.lammpstrj"),
         [
             f"{SIMULATION}/trajectory.lammpstrj (make_simulations): changed",
-            f"structure/T2/curves.parquet (make_structure): made from another {RUN}/{SIMULATION}/trajectory.lammpstrj",
+            "structure/T2/curves.parquet (make_structure): made from a different "
+            f"{RUN}/{SIMULATION}/trajectory.lammpstrj",
         ],
     ),
     "flipped bit of a report": (
@@ -270,22 +271,22 @@ TAMPERING = {
         [
             "teachers/seed-2/network.json (make_teachers): changed",
             "teachers/seed-2/weights.safetensors (make_teachers): changed",
-            f"models/T2/ensemble/card.json (make_models): made from another {WEIGHTS}",
-            f"teachers/seed-2/predictions.h5 (make_teachers): made from another {WEIGHTS}",
+            f"models/T2/ensemble/card.json (make_models): made from a different {WEIGHTS}",
+            f"teachers/seed-2/predictions.h5 (make_teachers): made from a different {WEIGHTS}",
         ],
     ),
     "retrained and recorded anew": (
         lambda run, config: (train("seed-2", config, 77), record_run(config)),
         [
-            f"models/T2/ensemble/card.json (make_models): made from another {WEIGHTS}",
-            f"teachers/seed-2/predictions.h5 (make_teachers): made from another {WEIGHTS}",
+            f"models/T2/ensemble/card.json (make_models): made from a different {WEIGHTS}",
+            f"teachers/seed-2/predictions.h5 (make_teachers): made from a different {WEIGHTS}",
         ],
     ),
     "another network in an exported model": (
         lambda run, config: flip(run / "models/T2/ensemble/networks/seed-1/weights.safetensors"),
         [
             "models/T2/ensemble/networks/seed-1/weights.safetensors (export): changed",
-            "models/T2/ensemble/card.json (make_models): networks/seed-1/weights.safetensors is another one than",
+            "models/T2/ensemble/card.json (make_models): networks/seed-1/weights.safetensors differs from",
         ],
     ),
     "older version": (
@@ -294,22 +295,22 @@ TAMPERING = {
     ),
     "another trajectory": (
         lambda run, config: flip(Path("data.trr")),
-        ["mapped/beads.h5 (make_mapped): made from another data.trr"],
+        ["mapped/beads.h5 (make_mapped): made from a different data.trr"],
     ),
     "another table of students": (
         lambda run, config: Path(STUDENTS).write_text("name\nS\n", encoding="utf-8"),
-        [f"manifest.json: made from another {STUDENTS}"],
+        [f"manifest.json: made from a different {STUDENTS}"],
     ),
     "stamp lost": (
         lambda run, config: (run / "tables/tae.csv").write_text("a\n1\n", encoding="utf-8"),
         [
             "tables/tae.csv (make_tables): changed: made by cgdistill None",
-            "tables/tae.csv (make_tables): holds no provenance",
+            "tables/tae.csv (make_tables): contains no readable provenance",
         ],
     ),
     "another config, recorded anew": (
         lambda run, config: record_run(config | {"structure": config["structure"] | {"convention": "travis"}}),
-        ["structure/T2/curves.parquet (make_structure): made with another structure than that of manifest.json"],
+        ["structure/T2/curves.parquet (make_structure): made with a different structure than in manifest.json"],
     ),
 }  # fmt: skip
 
@@ -332,7 +333,7 @@ def test_edited_manifest(run, capsys):
     """Its config cannot be changed to fit another, nor its format."""
     replace(run / "manifest.json", '"delta_A": 0.15', '"delta_A": 0.16')
     assert main(["verify", str(run)]) == 1
-    assert "manifest.json: config: found another one than its hash is of" in capsys.readouterr().err
+    assert "manifest.json: config: found a config that does not match its hash" in capsys.readouterr().err
     for text in ("{", "[]", '{"format": "cgdistill-manifest-1"}', '{"format": "other"}'):
         (run / "manifest.json").write_text(text, encoding="utf-8")
         with pytest.raises(InputError, match="manifest.json"):
@@ -353,8 +354,8 @@ def test_against_a_config(run, config, tmp_path, capsys):
     path.write_text(yaml.safe_dump(changed), encoding="utf-8")
     faults, _ = check(capsys, run, "--config", path)
     assert sorted(faults) == [
-        f"{RUN}: made with another config: mapping.max_frames is 24, in {path} None",
-        f"{RUN}: made with another config: network.n_features is 8, in {path} 16",
+        f"{RUN}: made with a different config: mapping.max_frames is 24, in {path} None",
+        f"{RUN}: made with a different config: network.n_features is 8, in {path} 16",
     ]
 
 
@@ -374,19 +375,19 @@ def test_unfinished(run, config, tmp_path, capsys):
     path.write_text(yaml.safe_dump(changed), encoding="utf-8")
     faults, _ = check(capsys, run, "--config", path)
     assert faults == [
-        f"{RUN}/mapped/split.json: made with another split or seed than that of {path}",
-        f"{RUN}/teachers/seed-1/network.json: made with another network than that of {path}, as 1 more",
-        f"{RUN}/{SIMULATION}/run.json: made with another simulation than that of {path}",
+        f"{RUN}/mapped/split.json: made with a different split or seed than in {path}",
+        f"{RUN}/teachers/seed-1/network.json: made with a different network than in {path}, and 1 more",
+        f"{RUN}/{SIMULATION}/run.json: made with a different simulation than in {path}",
     ]
     path.write_text("run: only\n", encoding="utf-8")
     assert main(["verify", str(run), "--config", str(path)]) == 1
-    assert "found no 'mapping', expected a whole config" in capsys.readouterr().err
+    assert "found no 'mapping', expected a complete config" in capsys.readouterr().err
     train("seed-2", config, 77)
     stale(run / "tables/tae.csv")
     faults, _ = check(capsys, run)
     assert faults == [
-        f"{RUN}/models/T2/ensemble/card.json: made from another {WEIGHTS}",
-        f"{RUN}/teachers/seed-2/predictions.h5: made from another {WEIGHTS}",
+        f"{RUN}/models/T2/ensemble/card.json: made from a different {WEIGHTS}",
+        f"{RUN}/teachers/seed-2/predictions.h5: made from a different {WEIGHTS}",
         f"{RUN}/tables/tae.csv: made by cgdistill 0.0.1, others by {cgdistill.__version__}",
     ]
 
@@ -419,7 +420,7 @@ def test_a_folder_of_runs(run, capsys):
     replace(sweep / "b/tables/tae.csv", "0.25", "0.15")
     assert main(["verify", str(sweep)]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "results/sweep/study.csv: made from another results/sweep/b/tables/tae.csv"
+    assert lines[0] == "results/sweep/study.csv: made from a different results/sweep/b/tables/tae.csv"
     assert lines[1] == "results/sweep/b/tables/tae.csv (make_tables): changed"
 
 
@@ -451,7 +452,7 @@ def test_manifest(made):
 def test_manifest_of_a_missing_product(run, config, capsys):
     stages = {f"{RUN}/report.html": "write_report", f"{RUN}/gone.csv": "collect_tables"}
     write_manifest(run / "manifest.json", RUN, stages, {}, config, [])
-    assert f"{RUN}/gone.csv (collect_tables): missing, already when the manifest was made" in check(capsys, run)[0]
+    assert f"{RUN}/gone.csv (collect_tables): missing, also when the manifest was written" in check(capsys, run)[0]
 
 
 def test_checksums(tmp_path):
@@ -580,7 +581,7 @@ def test_against_clocks_text_shapes_and_missing_files(made, run):
     found = compare_runs(made / RUN, run, 0.0)
     assert found.faults == []
     assert any(
-        line.split() == ["report.html", "1", "0", "(compared", "by", "bytes", "alone)"]
+        line.split() == ["report.html", "1", "0", "(compared", "only", "by", "bytes)"]
         for line in found.summary.splitlines()
     )
     rewrite(run / "tables/tae.csv", lambda table: table.update({"label": ["T2", "T3"]}))

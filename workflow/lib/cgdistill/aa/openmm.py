@@ -157,7 +157,7 @@ def _context(
     except mm.OpenMMException as error:
         if job.device != "auto" or platform.getName() != "CUDA":
             raise
-        log.warning("device: auto: OpenMM finds no GPU that computes (%s); going on with the CPU", error)
+        log.warning("device: auto: OpenMM finds no working GPU (%s); using the CPU", error)
         return _context(replace(job, device="cpu"), start, integrator, state, constraints)
     if saved is not None:
         log.info("going on from step %d in %s", done, state)

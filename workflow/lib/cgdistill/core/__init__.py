@@ -1,1 +1,1 @@
-"""Constants, units, seeds, errors and the vocabulary of the files: imported everywhere, imports nothing."""
+"""Constants, units, seeds, errors and the vocabulary of the files; imports no other package."""

@@ -1,28 +1,28 @@
-"""The one error that bad input raises."""
+"""The error that invalid input raises."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-#: No part of a message is longer.
-_LONGEST = 400
+#: Longest part of a message, characters.
+_MAX_LENGTH = 400
 
 
 class InputError(Exception):
-    """Input that cannot be used: a file, a config key or a frame.
+    """Invalid input: a file, a config key or a frame.
 
-    The message has one fixed form, ``<source>: <item>: found <found>, expected <expected>``,
-    so that a user sees at once what to mend and a test can look for it.
+    The message has one fixed form, ``<source>: <item>: found <found>, expected <expected>``, so that a user sees what
+    to correct, and a test can search for it.
 
     Parameters
     ----------
     source:
-        The file (or ``config``) that holds the fault.
+        File, or ``config``.
     item:
-        The key, frame, residue or column inside it.
+        Key, frame, residue or column of the source.
     found, expected:
-        What is there and what should be there.
+        Invalid value, and the values that are valid.
     """
 
     def __init__(self, source: str | Path, item: str, found: object, expected: object) -> None:
@@ -34,6 +34,6 @@ class InputError(Exception):
 
 
 def _line(text: object) -> str:
-    """What a library says in many lines, or at length, as one."""
+    """Text without line breaks, shortened; messages of other libraries can have many lines."""
     words = re.sub(r"\s*\n\s*", " ", str(text)).strip()
-    return words if len(words) <= _LONGEST else words[: _LONGEST - 1] + "…"
+    return words if len(words) <= _MAX_LENGTH else words[: _MAX_LENGTH - 1] + "…"

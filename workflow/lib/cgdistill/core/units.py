@@ -22,7 +22,7 @@ FS_PER_PS = 1000.0
 
 
 def ns_per_day(steps: int, timestep_fs: float, wall_s: float) -> float:
-    """Simulation speed, ns/day, of ``steps`` steps that took ``wall_s`` seconds."""
+    """Simulation speed, ns/day, of ``steps`` steps in ``wall_s`` seconds; NaN without a time."""
     if wall_s <= 0:
         return float("nan")
     return steps * timestep_fs * 1e-6 * 86400.0 / wall_s

@@ -8,9 +8,9 @@ from ..core.errors import InputError
 
 
 def perpendicular_widths_A(cells_A: np.ndarray) -> np.ndarray:
-    """Distances between opposite faces of cells, A.
+    """(..., 3) distances between opposite faces of cells, A.
 
-    Half of the smallest one is the largest distance up to which each pair has one image at most.
+    Up to half of the smallest one, each pair of beads has at most one periodic image.
 
     Parameters
     ----------
@@ -18,7 +18,7 @@ def perpendicular_widths_A(cells_A: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    (..., 3): volume over the area of the face spanned by the other two vectors.
+    (..., 3) volume divided by the area of the face spanned by the other two vectors.
     """
     cells = np.asarray(cells_A, dtype=np.float64)
     a, b, c = cells[..., 0, :], cells[..., 1, :], cells[..., 2, :]

@@ -1,8 +1,8 @@
-"""Directed pairs within a cutoff in any periodic cell, from a list with a skin.
+"""Directed pairs within a cutoff in any periodic cell, from a neighbour list with a skin.
 
-The list is built by vesin, which counts all periodic images: cells smaller than twice the cutoff are
-right too. The order of the pairs (first, type of second, second, image) depends on the positions alone, not on when
-the list was built, so sums over pairs are reproducible to the last bit.
+The list is built by vesin, which includes all periodic images: cells smaller than twice the cutoff are treated
+correctly. The order of the pairs (first, type of second, second, image) depends only on the positions, not on the step
+at which the list was built, so that sums over pairs are reproducible to the last bit.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from .cells import wrapped_fractions
 
 @dataclass(frozen=True)
 class Candidates:
-    """Pairs of a list, those in the skin included, each in both directions, in rows of one bead and one type.
+    """Pairs of a neighbour list, including the skin, each in both directions, in rows of one bead and one type.
 
     Attributes
     ----------
-    starts, ends: (n_beads * n_types,) int64; pairs of bead i with beads of type t are those of row i * n_types + t.
+    starts, ends: (n_beads * n_types,) int64; row i * n_types + t holds the pairs of bead i with beads of type t.
     second: (n_candidates,) int32, the neighbour.
     images: (n_candidates,) int32, row of ``shifts_A``.
-    shifts_A: (n_images, 3) lattice vector to be added to r_second - r_first.
+    shifts_A: (n_images, 3) lattice vector added to r_second - r_first.
     """
 
     starts: np.ndarray
@@ -37,21 +37,20 @@ class Candidates:
 
 
 class NeighbourList:
-    """Pair list that is rebuilt only when it must be.
+    """Neighbour list that is rebuilt only when necessary.
 
-    A list built with ``cutoff_A + skin_A`` holds all pairs within ``cutoff_A`` until a bead has moved
-    by more than half the skin (Verlet, Phys. Rev. 159, 98, 1967). It is rebuilt then, when the cell
-    changes, and when the number of beads does. A bead that was put back into the cell by a lattice
-    vector counts as moved.
+    A list built with ``cutoff_A + skin_A`` contains all pairs within ``cutoff_A`` until a bead has moved by more than
+    half the skin (Verlet, Phys. Rev. 159, 98, 1967). It is rebuilt then, and when the cell or the number of beads
+    changes. A bead that was wrapped into the cell counts as moved.
 
     Parameters
     ----------
     cutoff_A:
-        Pairs up to this distance are returned.
+        Largest distance of the pairs returned.
     skin_A:
         0 or more; with 0 the list is rebuilt at each new configuration.
     bead_types:
-        (n_beads,) types by which the pairs of a bead are sorted; None where types do not matter.
+        (n_beads,) types by which the pairs of a bead are sorted; None: not sorted by type.
     n_types:
         Number of types.
     """
@@ -64,7 +63,7 @@ class NeighbourList:
         self.cutoff_A = float(cutoff_A)
         self.skin_A = float(skin_A)
         self.n_types = n_types
-        #: How often the list was built.
+        #: Number of times the list was built.
         self.n_builds = 0
         self._types = None if bead_types is None else np.ascontiguousarray(bead_types, dtype=np.int64)
         self._vesin: Any = vesin.NeighborList(
@@ -73,26 +72,26 @@ class NeighbourList:
         self._positions = np.empty((0, 3))
         self._cell = np.empty((3, 3))
         self._list: Candidates | None = None
-        # Fresh arrays at each step would cost more than the distances.
+        # Allocating arrays at each step would cost more than computing the distances.
         self._buffers = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty((0, 3)))
 
     def candidates(self, positions_A: np.ndarray, cell_A: np.ndarray) -> Candidates:
-        """All pairs of the list, for loops that test the distance themselves; do not change the arrays."""
+        """All pairs of the list, including the skin; the caller tests distances and must not change the arrays."""
         positions = np.ascontiguousarray(positions_A, dtype=np.float64)
         cell = np.ascontiguousarray(cell_A, dtype=np.float64)
         if self._list is None or not self.is_valid(positions, cell):
-            self._list = None  # frees the old list before the new one is built
+            self._list = None  # frees the memory of the old list first
             self._list = self._build(positions, cell)
         return self._list
 
     def forget(self, bead_types: np.ndarray | None = None) -> None:
-        """Build anew at the next call, for beads of these types from now on (None: as before)."""
+        """Rebuild the list at the next call, with new bead types if they are given."""
         self._list = None
         if bead_types is not None:
             self._types = np.ascontiguousarray(bead_types, dtype=np.int64)
 
     def pairs(self, positions_A: np.ndarray, cell_A: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Directed pairs within the cutoff: each pair of beads in both directions, each image of its own.
+        """Directed pairs within the cutoff: each pair of beads in both directions, each periodic image separately.
 
         Parameters
         ----------
@@ -103,7 +102,7 @@ class NeighbourList:
         -------
         first, second: (n_pairs,) int64 indices, sorted by first, then by the type of second.
         vectors: (n_pairs, 3), r_second - r_first + lattice vector, A.
-            The arrays are overwritten by the next call: copy what must outlive it.
+            The next call overwrites the arrays.
         """
         positions = np.ascontiguousarray(positions_A, dtype=np.float64)
         found = self.candidates(positions, cell_A)
@@ -127,14 +126,14 @@ class NeighbourList:
         return first[:n], second[:n], vectors[:n]
 
     def is_valid(self, positions: np.ndarray, cell: np.ndarray) -> bool:
-        """Whether the list that is kept serves this configuration (positions (n_beads, 3), cell (3, 3), A)."""
+        """Whether the current list is valid for these positions (n_beads, 3) and this cell (3, 3), A."""
         if self._list is None or positions.shape != self._positions.shape or not np.array_equal(cell, self._cell):
             return False
         return bool(_largest_move(positions, self._positions) <= (0.5 * self.skin_A) ** 2)
 
     def _build(self, positions: np.ndarray, cell: np.ndarray) -> Candidates:
         n_beads = len(positions)
-        # Views of vesin's memory, used up before its next call.
+        # Views of vesin's memory, valid until its next call.
         first, second, images = self._vesin.compute(
             points=positions, box=cell, periodic=True, quantities="ijS", copy=False
         )
@@ -150,9 +149,9 @@ class NeighbourList:
 
 
 def spatial_order(positions_A: np.ndarray, cell_A: np.ndarray, edge_A: float) -> np.ndarray:
-    """(n_beads,) indices of the beads along a curve through boxes of about ``edge_A`` (Morton, 1966).
+    """(n_beads,) indices of the beads along a space-filling curve through boxes of about ``edge_A`` (Morton, 1966).
 
-    Neighbours in space come to lie near each other in memory, which large systems need to be as fast as small ones.
+    In this order neighbours in space are close in memory, without which large systems lose speed to cache misses.
     """
     fractions, _ = wrapped_fractions(positions_A, cell_A)
     counts = np.clip(np.linalg.norm(cell_A, axis=1) / edge_A, 1, 1024).astype(np.int64)
@@ -166,7 +165,7 @@ def spatial_order(positions_A: np.ndarray, cell_A: np.ndarray, edge_A: float) ->
 
 @njit(cache=True, fastmath={"nsz"})  # type: ignore[untyped-decorator]
 def _largest_move(positions: np.ndarray, before: np.ndarray) -> float:
-    """Largest squared displacement of a bead."""
+    """Largest squared displacement of any bead."""
     largest = 0.0
     for bead in range(len(positions)):
         x = positions[bead, 0] - before[bead, 0]
@@ -199,7 +198,7 @@ def _within(
             x = positions[j, 0] - positions[i, 0] + shifts[image, 0]
             y = positions[j, 1] - positions[i, 1] + shifts[image, 1]
             z = positions[j, 2] - positions[i, 2] + shifts[image, 2]
-            # Written in any case and overwritten by the next pair if too far: no branch to mispredict.
+            # Written in any case, and overwritten by the next pair if too far: no branch that is often mispredicted.
             first[n], second[n] = i, j
             vectors[n, 0], vectors[n, 1], vectors[n, 2] = x, y, z
             n += x * x + y * y + z * z <= squared_cutoff
@@ -216,7 +215,7 @@ def _in_rows(
     types: np.ndarray,
     n_types: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Starts and ends of the rows, neighbours and image codes, each row in order of neighbour and image."""
+    """Starts and ends of the rows, neighbours and image codes; each row is sorted by neighbour and image."""
     n_beads = len(types)
     n_images = span[0] * span[1] * span[2]
     starts = np.zeros(n_beads * n_types, dtype=np.int64)
@@ -228,7 +227,7 @@ def _in_rows(
         starts[row] = begin
         begin += count
     ends = starts.copy()
-    # One number per pair holds neighbour and image, so that sorting numbers sorts both.
+    # One number per pair encodes neighbour and image, so that both are sorted at once.
     keys = np.empty(len(first), dtype=np.int64)
     for pair in range(len(first)):
         row = np.int64(first[pair]) * n_types + types[second[pair]]
@@ -238,7 +237,7 @@ def _in_rows(
     neighbours = np.empty(len(first), dtype=np.int32)
     codes = np.empty(len(first), dtype=np.int32)
     for row in prange(len(starts)):
-        # By insertion: rows are short, and the general sort takes seconds to compile.
+        # Insertion sort: rows are short, and numba takes seconds to compile its general sort.
         for pair in range(starts[row] + 1, ends[row]):
             key, place = keys[pair], pair
             while place > starts[row] and keys[place - 1] > key:

@@ -1,7 +1,6 @@
-"""Tidy tables on disk: CSV with one comment line that holds the provenance.
+"""Tidy tables as CSV files whose first line, a comment, holds the provenance.
 
-``pandas.read_csv(path, skiprows=1)`` reads any of them. Units are in the column names or in a
-column ``unit``.
+``pandas.read_csv(path, skiprows=1)`` reads any of them. Units are part of the column names, or a column ``unit``.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ _MARK = "# cgdistill "
 
 
 def write_table(path: str | Path, table: pd.DataFrame, provenance: Mapping[str, Any]) -> None:
-    """Write a table with its provenance in the first line, whole or not at all."""
+    """Write a table with its provenance in the first line, atomically."""
     with whole_file(path) as partial:
         with open(partial, "w", encoding="utf-8", newline="") as stream:
             stream.write(_MARK + json.dumps(dict(provenance), ensure_ascii=False) + "\n")
@@ -28,23 +27,18 @@ def write_table(path: str | Path, table: pd.DataFrame, provenance: Mapping[str, 
 
 
 def read_table(path: str | Path, columns: Sequence[str] = ()) -> pd.DataFrame:
-    """Read a table of `write_table`.
+    """Table written by `write_table`.
 
     Raises
     ------
     InputError
-        No such file, one that does not start with the provenance line or is no table behind it, or one of
-        ``columns`` is missing.
+        No such file, no provenance in its first line, no table after it, or one of ``columns`` is missing.
     """
     read_provenance(path)
     try:
-        # Not comment="#", which would cut a value that holds one.
+        # Not comment="#", which would cut off values that contain it.
         table = pd.read_csv(path, skiprows=1, keep_default_na=False, na_values=["", "nan"])
-    except (
-        ValueError,
-        OSError,
-        OverflowError,
-    ) as error:  # pandas' own and those of text that is not UTF-8 are ValueErrors
+    except (ValueError, OSError, OverflowError) as error:  # ValueError: pandas' errors, and text that is not UTF-8
         raise InputError(path, "table", " ".join(str(error).split()), "comma-separated values in UTF-8") from None
     for column in columns:
         if column not in table.columns:

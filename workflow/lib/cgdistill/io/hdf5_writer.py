@@ -1,7 +1,7 @@
-"""HDF5 files to be written, on disks that may be full.
+"""Writing of HDF5 files with detection of full disks.
 
-HDF5 that cannot write out its cache when it closes a file ends in a segmentation fault, or says nothing. Here it
-writes through a stream that takes everything and remembers the first failure.
+If HDF5 cannot flush its cache on closing a file, it ends in a segmentation fault or reports nothing. Here it writes
+through a stream that accepts everything and records the first error.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..runtime.machine_errors import disk_fault
 
 
 class _Stream(io.RawIOBase):
-    """A file for HDF5; ``fault`` is the first error of writing, behind which nothing more is written."""
+    """Output stream for HDF5; ``fault`` is the first error of writing, after which nothing more is written."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class _Stream(io.RawIOBase):
             try:
                 done += self._file.write(view[done:]) or 0
             except OSError as error:
-                self.note(error)
+                self.record(error)
         return len(view)
 
     def truncate(self, size: int | None = None) -> int:
@@ -59,11 +59,11 @@ class _Stream(io.RawIOBase):
         try:
             self._file.truncate(size)
         except OSError as error:
-            self.note(error)
+            self.record(error)
         return size
 
-    def note(self, error: OSError) -> None:
-        """Remember the first failure, under the name of the file."""
+    def record(self, error: OSError) -> None:
+        """Record the first error, with the name of the file."""
         self.fault = self.fault or disk_fault(self.path, error) or error
         self.fault.filename = self.fault.filename or str(self.path)
 
@@ -79,16 +79,16 @@ class Hdf5Output:
     Parameters
     ----------
     options:
-        Of `h5py.File`.
+        Options of `h5py.File`.
 
     Attributes
     ----------
-    file: to be written to; behind larger pieces ask `check`.
+    file: the open file; call `check` after writing larger parts.
 
     Raises
     ------
     OSError
-        The disk is full or may not be written to: here, from `check`, and at the end of ``with`` or from `close`.
+        The disk is full or read-only: on opening, from `check`, and from `close` or at the end of ``with``.
     """
 
     def __init__(self, path: str | Path, **options: Any) -> None:
@@ -96,12 +96,12 @@ class Hdf5Output:
         self.file = h5py.File(self._stream, "w", **options)
 
     def check(self) -> None:
-        """Raise what writing has failed with."""
+        """Raise the first error of writing, if there was one."""
         if self._stream.fault is not None:
             raise self._stream.fault
 
     def close(self) -> None:
-        """Write out and close."""
+        """Flush and close."""
         try:
             self.file.close()
         finally:

@@ -1,7 +1,6 @@
 """LAMMPS text dumps (``dump custom``), read frame by frame, plain or gzip-compressed.
 
-The units of a dump are those of the simulation that wrote it: the dump says so itself
-(``dump_modify units yes``) or the caller does; a dump whose units nobody states is refused.
+The units are taken from the dump (``dump_modify units yes``) or from the caller; a dump without units is refused.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _FACTORS = {
     "real": {"position": 1.0, "force": 1.0, "velocity": 1.0, "time": 1.0 / FS_PER_PS},
     "metal": {"position": 1.0, "force": KCAL_MOL_PER_EV, "velocity": 1.0 / FS_PER_PS, "time": 1.0},
 }
-#: Position columns in the order of preference, whether they are scaled, and their image columns.
+#: Position columns in the order of preference, whether they are scaled, and whether image counts apply to them.
 _POSITIONS: tuple[tuple[tuple[str, str, str], bool, bool], ...] = (
     (("xu", "yu", "zu"), False, False),
     (("x", "y", "z"), False, True),
@@ -33,32 +32,32 @@ _POSITIONS: tuple[tuple[tuple[str, str, str], bool, bool], ...] = (
 )
 _IMAGES = ("ix", "iy", "iz")
 _SUFFIXES = (".lammpstrj", ".dump", ".lammpsdump")
-#: No number of a dump is as large, in any unit, and no system has so many atoms; damaged numbers are.
-_LARGEST = 1e15
-_MOST_ATOMS = 10**10
+#: Bounds of plausible numbers, in any unit, and of plausible numbers of atoms; beyond them a file is damaged.
+_MAX_VALUE = 1e15
+_MAX_ATOMS = 10**10
 
 
 def is_dump(path: str | Path) -> bool:
-    """Whether a file is a LAMMPS dump by its name, compressed or not."""
+    """Whether a file is a LAMMPS dump, plain or compressed, judged by its name."""
     return Path(path).name.removesuffix(".gz").endswith(_SUFFIXES)
 
 
 @dataclass(frozen=True)
 class DumpFrame:
-    """One frame; all arrays are in the order of increasing id.
+    """One frame; all arrays are sorted by id.
 
     Attributes
     ----------
     step: time step.
-    time_ps: time, None where the dump does not say.
-    units: LAMMPS unit style of the file (``real`` or ``metal``); the arrays are converted already.
+    time_ps: time, None if the dump does not contain it.
+    units: LAMMPS unit style of the file (``real`` or ``metal``); the arrays are converted to internal units.
     cell_A: (3, 3) cell vectors as rows.
     origin_A: (3,) lower corner of the cell.
     ids: (n_atoms,)
-    types: (n_atoms,) LAMMPS types (from 1), None where the dump has no such column.
-    positions_A: (n_atoms, 3); unwrapped if ``unwrapped``, else as in the periodic cell.
+    types: (n_atoms,) LAMMPS types (from 1), None without this column.
+    positions_A: (n_atoms, 3), wrapped unless ``unwrapped``.
     unwrapped: whether the dump holds unwrapped positions or image counts.
-    forces_kcal_mol_A, velocities_A_fs: (n_atoms, 3), None where the dump does not hold them.
+    forces_kcal_mol_A, velocities_A_fs: (n_atoms, 3), None without these columns.
     """
 
     step: int
@@ -76,7 +75,7 @@ class DumpFrame:
 
 @dataclass
 class _RawFrame:
-    """The items of one frame as they stand in the file."""
+    """Items of one frame as written in the file."""
 
     step: int | None = None
     time: float | None = None
@@ -87,20 +86,20 @@ class _RawFrame:
 
 
 def read_dump(path: str | Path, default_units: str | None = None) -> Iterator[DumpFrame]:
-    """Yield the frames of a dump; only one is held in memory.
+    """Frames of a dump, one at a time.
 
     Parameters
     ----------
     path:
-        The dump; a name that ends in ``.gz`` is decompressed on the fly.
+        The dump; decompressed on the fly if the name ends in ``.gz``.
     default_units:
-        ``real`` or ``metal``, for dumps without ``ITEM: UNITS``.
+        ``real`` or ``metal``, of a dump without ``ITEM: UNITS``.
 
     Raises
     ------
     InputError
-        Unknown units, a cell that is not periodic, a truncated or damaged frame, missing columns,
-        values that are not finite, ids that occur twice or change from frame to frame.
+        Unknown units, a cell that is not periodic, a truncated or damaged frame, missing columns, values that are not
+        finite, duplicate ids, or ids that change from frame to frame.
     """
     if default_units is not None and default_units not in _FACTORS:
         raise InputError(path, "units", repr(default_units), "real or metal")
@@ -109,20 +108,20 @@ def read_dump(path: str | Path, default_units: str | None = None) -> Iterator[Du
         with _open(Path(path)) as stream:
             yield from reader.frames(stream)
     except (EOFError, zlib.error, gzip.BadGzipFile, UnicodeDecodeError) as error:
-        raise InputError(path, reader.item, error, "a whole text dump, plain or gzip") from None
+        raise InputError(path, reader.item, error, "a complete text dump, plain or gzip") from None
     except OSError as error:
         raise InputError(path, "file", error, "a readable LAMMPS dump") from None
 
 
 def _open(path: Path) -> IO[str]:
-    # Editors of other systems put a byte-order mark in front.
+    # Some editors insert a byte-order mark.
     if path.suffix == ".gz":
         return gzip.open(path, "rt", encoding="utf-8-sig")
     return open(path, encoding="utf-8-sig")
 
 
 class _Reader:
-    """Parser of one dump: keeps what must stay the same from frame to frame."""
+    """Parser of one dump, with the properties that must not change from frame to frame."""
 
     def __init__(self, path: Path, default_units: str | None) -> None:
         self.path = path
@@ -132,11 +131,11 @@ class _Reader:
 
     @property
     def item(self) -> str:
-        """The frame that is being read, for messages (counted from 0)."""
+        """Frame being read, for messages (counted from 0)."""
         return f"frame {self.index}"
 
     def fault(self, what: str, found: object, expected: object) -> InputError:
-        """An error that names file and frame."""
+        """Error that names file and frame."""
         return InputError(self.path, f"{self.item}, {what}" if what else self.item, found, expected)
 
     def frames(self, stream: IO[str]) -> Iterator[DumpFrame]:
@@ -153,14 +152,14 @@ class _Reader:
             else:
                 self._header(raw, line, stream)
         if begun:
-            raise self.fault("", "end of file within the header", "a whole frame")
+            raise self.fault("", "end of file within the header", "a complete frame")
         if self.index == 0:
             raise InputError(self.path, "file", "no frame", "a LAMMPS text dump")
 
     def _lines(self, stream: IO[str], n: int, what: str) -> list[str]:
         lines = list(islice(stream, n))
         if len(lines) < n or not lines[-1].endswith("\n"):
-            raise self.fault(what, f"end of file after {len(lines)} of {n} lines", "a whole frame")
+            raise self.fault(what, f"end of file after {len(lines)} of {n} lines", "a complete frame")
         return lines
 
     def _header(self, raw: _RawFrame, line: str, stream: IO[str]) -> None:
@@ -170,13 +169,13 @@ class _Reader:
                 raw.step = int(self._lines(stream, 1, name)[0])
             elif name == "TIME":
                 raw.time = float(self._lines(stream, 1, name)[0])
-                if not abs(raw.time) < _LARGEST:
+                if not abs(raw.time) < _MAX_VALUE:
                     raise self.fault(name, raw.time, "a time")
             elif name == "UNITS":
                 self.units = raw.units = self._lines(stream, 1, name)[0].strip()
             elif name == "NUMBER OF ATOMS":
                 raw.n_atoms = int(self._lines(stream, 1, name)[0])
-                if not 0 < raw.n_atoms < _MOST_ATOMS:
+                if not 0 < raw.n_atoms < _MAX_ATOMS:
                     raise self.fault(name, raw.n_atoms, "at least one atom")
             elif name.startswith("BOX BOUNDS"):
                 raw.bounds_head = name
@@ -242,8 +241,8 @@ class _Reader:
         if not np.isfinite(values).all():
             row, column = np.argwhere(~np.isfinite(values))[0]
             raise self.fault(f"ATOMS line {row + 1}", f"{wanted[column]} = {values[row, column]}", "a number")
-        if not (np.abs(values) < _LARGEST).all():
-            row, column = np.argwhere(~(np.abs(values) < _LARGEST))[0]
+        if not (np.abs(values) < _MAX_VALUE).all():
+            row, column = np.argwhere(~(np.abs(values) < _MAX_VALUE))[0]
             raise self.fault(f"ATOMS line {row + 1}", f"{wanted[column]} = {values[row, column]}", "a smaller number")
         for column in (number for number, name in enumerate(wanted) if name in ("id", "type")):
             broken = np.flatnonzero((values[:, column] % 1 != 0) | (values[:, column] < 1))
@@ -255,14 +254,14 @@ class _Reader:
         if (np.diff(ids) == 0).any():
             raise self.fault("ATOMS", f"id {ids[:-1][np.diff(ids) == 0][0]} twice", "each id once")
         if self.ids is not None and len(ids) != len(self.ids):
-            raise self.fault("NUMBER OF ATOMS", len(ids), f"{len(self.ids)}, as in the frames before")
+            raise self.fault("NUMBER OF ATOMS", len(ids), f"{len(self.ids)}, as in the previous frames")
         if self.ids is not None and not np.array_equal(ids, self.ids):
-            raise self.fault("ATOMS", "other ids", "the ids of the frames before")
+            raise self.fault("ATOMS", "other ids", "the ids of the previous frames")
         self.ids = ids
         return {name: values[:, column] for column, name in enumerate(wanted)}
 
     def _cell(self, head: str, lines: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Cell (rows) and origin; see the LAMMPS manual, "Triclinic (non-orthogonal) simulation boxes"."""
+        """Cell (vectors as rows) and origin; see the LAMMPS manual, "Triclinic (non-orthogonal) simulation boxes"."""
         boundaries = [word for word in head.split()[2:] if len(word) == 2 and set(word) <= set("pfsm")]
         if boundaries and boundaries != ["pp"] * 3:
             raise self.fault("BOX BOUNDS", " ".join(boundaries), "pp pp pp (a periodic cell)")
@@ -274,7 +273,7 @@ class _Reader:
             cell, origin = rows[:, :3], rows[:, 3]
         elif "xy xz yz" in head and rows.shape == (3, 3):
             xy, xz, yz = rows[:, 2]
-            # The dump gives the bounding box of the tilted cell.
+            # The dump contains the bounding box of the tilted cell.
             low = rows[:, 0] - [min(0.0, xy, xz, xy + xz), min(0.0, yz), 0.0]
             high = rows[:, 1] - [max(0.0, xy, xz, xy + xz), max(0.0, yz), 0.0]
             cell = np.diag(high - low)
@@ -284,7 +283,7 @@ class _Reader:
             cell, origin = np.diag(rows[:, 1] - rows[:, 0]), rows[:, 0]
         else:
             raise self.fault("BOX BOUNDS", f"{head!r}, {rows.shape[1]} numbers a line", "lo hi [tilt]")
-        if not (np.abs(rows) < _LARGEST).all() or not np.linalg.det(cell) > 0:
+        if not (np.abs(rows) < _MAX_VALUE).all() or not np.linalg.det(cell) > 0:
             raise self.fault("BOX BOUNDS", rows.tolist(), "a cell of positive volume")
         return cell, origin
 
@@ -297,14 +296,9 @@ def _vectors(table: dict[str, np.ndarray], letter: str, factor: float) -> np.nda
 
 
 def truncate_dump(path: str | Path, last_step: int) -> int:
-    """Cut a plain-text dump behind the last whole frame of a step up to ``last_step``.
+    """Number of frames left after truncating a plain-text dump to the complete frames up to ``last_step``.
 
-    What a run wrote after its checkpoint goes, a frame that it could not finish too.
-
-    Returns
-    -------
-    int
-        Number of frames that stay.
+    Frames written after a checkpoint, and an incomplete frame, are removed.
     """
     kept = end = position = 0
 
@@ -324,8 +318,8 @@ def truncate_dump(path: str | Path, last_step: int) -> int:
                 n_atoms = _integer(next(source, b""))
             elif line.startswith(b"ITEM: ATOMS"):
                 lines = list(islice(source, n_atoms or 0))
-                whole = len(lines) == n_atoms and bool(lines) and lines[-1].endswith(b"\n")
-                if step is None or step > last_step or not whole:
+                complete = len(lines) == n_atoms and bool(lines) and lines[-1].endswith(b"\n")
+                if step is None or step > last_step or not complete:
                     break
                 kept, end = kept + 1, position
                 step = n_atoms = None

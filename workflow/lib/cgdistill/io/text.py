@@ -1,4 +1,4 @@
-"""YAML files and tab-separated tables that users write."""
+"""YAML files and tab-separated tables written by users."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def _text(path: str | Path, expected: str) -> str:
         return Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(path, f"byte {error.start}", "text that is not UTF-8", "UTF-8") from None
-    except (OSError, ValueError) as error:  # the second: a path that cannot be
+    except (OSError, ValueError) as error:  # ValueError: an impossible path
         raise InputError(path, "file", getattr(error, "strerror", None) or error, expected) from None
 
 
 def table_rows(path: str | Path) -> tuple[list[str], list[dict[str, Any]]]:
-    """Header and rows, as text, of a tab-separated table; empty lines and lines that start with # are left out.
+    """Header and rows, as text, of a tab-separated table; empty lines and lines that start with # are skipped.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def table_rows(path: str | Path) -> tuple[list[str], list[dict[str, Any]]]:
     text = _text(path, "a tab-separated table")
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     try:
-        # A quote is a character: one that is never closed would swallow the rows behind it.
+        # Quotes are plain characters: one that is never closed would swallow the rows after it.
         rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
     except csv.Error as error:
         raise InputError(path, "table", error, "cells separated by tabs") from None

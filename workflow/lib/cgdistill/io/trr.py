@@ -1,7 +1,7 @@
-"""What the headers of a GROMACS ``.trr`` file say about its frames, without reading their numbers.
+"""Check of the frame headers of a GROMACS ``.trr`` file, without reading its coordinates.
 
-MDAnalysis takes a frame that is cut off, or damaged in its header, for the end of the file. Headers are some eighty
-bytes per frame, so this finds a file that is not whole before any work starts.
+MDAnalysis treats a frame that is truncated, or has a damaged header, as the end of the file. Headers have about eighty
+bytes per frame, so that an incomplete file is detected before any work starts.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ _MAGIC = 1993
 _VERSION = b"GMX_trn_file"
 #: Sizes in bytes of the parts of a frame, in the order in which they follow the header.
 _PARTS = ("ir", "e", "box", "vir", "pres", "top", "sym", "x", "v", "f")
-#: Magic number, length of the version with and without its end, the version; then the sizes and three more numbers.
+#: Magic number, length of the version with and without its terminator, the version; then the sizes and three numbers.
 _START = struct.Struct(">3i12s")
 _SIZES = struct.Struct(f">{len(_PARTS) + 3}i")
 
 
 def check_trr(path: Path, n_atoms: int) -> int:
-    """Check that every frame is whole and holds a cell, positions and forces; returns the number of frames.
+    """Number of frames, after checking that each is complete and contains a cell, positions and forces.
 
     Raises
     ------
     InputError
-        No frame, a frame that is damaged or cut off, has other atoms, or lacks cell, positions or forces.
+        No frame, or a frame that is damaged, truncated, of another size, or without cell, positions or forces.
     """
     n_bytes = path.stat().st_size
     number = 0
@@ -41,12 +41,12 @@ def check_trr(path: Path, n_atoms: int) -> int:
 
 
 def _check_frame(stream: IO[bytes], path: Path, where: str, n_bytes: int, n_atoms: int) -> None:
-    """Read one header and step over what it announces."""
+    """Check one header and skip the data that it announces."""
     begin = stream.tell()
     head = stream.read(_START.size + _SIZES.size)
-    whole = "whole frames (copy the file again, or keep those that are whole: gmx trjconv -force)"
+    complete = "complete frames (copy the file again, or keep the complete ones: gmx trjconv -force)"
     if len(head) < _START.size + _SIZES.size:
-        raise InputError(path, where, f"end of file within its header, at byte {n_bytes}", whole)
+        raise InputError(path, where, f"end of file within its header, at byte {n_bytes}", complete)
     magic, _, _, version = _START.unpack_from(head)
     if magic != _MAGIC or version != _VERSION:
         swapped = int.from_bytes(head[:4], "little") == _MAGIC
@@ -70,5 +70,5 @@ def _check_frame(stream: IO[bytes], path: Path, where: str, n_bytes: int, n_atom
         raise InputError(path, where, f"parts of {sizes} bytes", f"positions and forces of {atoms} atoms")
     end = begin + len(head) + 2 * number_bytes + sum(sizes)
     if end > n_bytes:
-        raise InputError(path, where, f"end of file after {n_bytes - begin} of {end - begin} bytes", whole)
+        raise InputError(path, where, f"end of file after {n_bytes - begin} of {end - begin} bytes", complete)
     stream.seek(end)

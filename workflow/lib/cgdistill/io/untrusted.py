@@ -1,7 +1,7 @@
-"""Files that somebody else made: read as data, their sizes known before memory is taken.
+"""Reading of untrusted files: as data only, with their sizes known before memory is allocated.
 
-Nothing here executes what a file holds. What libraries written in C make of a damaged file is theirs; what they would
-do on a file's word (follow pointers, as h5py does with one kind of type) is refused before they are asked.
+Nothing here executes the contents of a file. Features by which a file makes a library follow pointers, open other files
+or loop for ever are refused before the library reads them; errors of the C libraries themselves are not covered.
 """
 
 from __future__ import annotations
@@ -16,45 +16,48 @@ import h5py
 
 from ..core.errors import InputError
 
-#: A file of settings is not larger: JSON of this size takes less than 200 MB as data.
+#: Largest file of settings, bytes: JSON of this size takes less than 200 MB as data.
 LARGEST_JSON_BYTES = 4 * 2**20
-#: What folders and networks may be called: no path, no option, nothing that a shell or LAMMPS would read otherwise.
+#: Valid names of folders and networks: no paths, options, or characters with a meaning in a shell or in LAMMPS.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-#: What bead types may be called: they stand in LAMMPS input, where NULL is none; in tables the others mean something.
+#: Valid names of bead types; the excluded words have a meaning in LAMMPS (NULL) or in tables.
 TYPE_NAME = re.compile(r"(?!(NULL|all|any|overall)$)[A-Za-z][A-Za-z0-9]{0,39}")
-#: HDF5 types of numbers and text, and those made of others.
+#: HDF5 classes of numbers and text.
 _PLAIN = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING, h5py.h5t.ENUM, h5py.h5t.BITFIELD, h5py.h5t.REFERENCE)
 
-#: Data that take more memory than this are there in the file, compressed by no more than a factor.
-_UNFILLED_BYTES, _MOST_COMPRESSED = 2**24, 2000
-#: Where HDF5 keeps texts of any length: how such a collection begins, and the size of its header and of each object's.
+#: Datasets above this size, bytes, must be stored in the file, compressed by at most this factor.
+_MAX_UNFILLED_BYTES, _MAX_COMPRESSION = 2**24, 2000
+#: Signature of a global heap collection, where HDF5 keeps strings of variable length, and the size of its header and of
+#: each object's header.
 _HEAP, _HEAP_HEADER_BYTES = b"GCOL\x01\0\0\0", 16
 
 
 def regular_file_in(folder: str | Path, name: str, expected: str) -> Path:
-    """A regular file of a folder.
+    """Path of a regular file within a folder.
 
     Raises
     ------
     InputError
-        There is none, or a link leads out of the folder: what is handed on stands alone, and a link could name a
+        There is none, or a link leads out of the folder: a model folder is self-contained, and a link could name a
         device or a pipe.
     """
     path = Path(folder) / name
     if not path.is_file():
         raise InputError(path, "file", "nothing" if not path.exists() else "no regular file", expected)
     if not path.resolve().is_relative_to(Path(folder).resolve()):
-        raise InputError(path, "file", f"a link to {path.resolve()}", "a file in it (cp -rL copies what is linked)")
+        raise InputError(
+            path, "file", f"a link to {path.resolve()}", "a file within the folder (cp -rL copies linked files)"
+        )
     return path
 
 
 def read_json(path: str | Path, expected: str) -> dict[str, Any]:
-    """The object that a JSON file holds.
+    """Object in a JSON file.
 
     Raises
     ------
     InputError
-        No regular file, larger than `LARGEST_JSON_BYTES`, not JSON, a key twice, nested without end, or no object.
+        No regular file, above `LARGEST_JSON_BYTES`, invalid JSON, a duplicate key, nested too deeply, or no object.
     """
     path = Path(path)
     if not path.is_file():
@@ -70,9 +73,9 @@ def read_json(path: str | Path, expected: str) -> dict[str, Any]:
 
 
 def parse_json(content: bytes, source: str | Path, item: str, expected: str) -> dict[str, Any]:
-    """The object that JSON in UTF-8 stands for; errors as of `read_json`."""
+    """Object in JSON text (UTF-8); errors as in `read_json`."""
     try:
-        found = json.loads(content.decode("utf-8"), object_pairs_hook=_each_key_once)
+        found = json.loads(content.decode("utf-8"), object_pairs_hook=_unique_keys)
     except (ValueError, RecursionError) as error:
         raise InputError(source, item, error, expected) from None
     if not isinstance(found, dict):
@@ -80,7 +83,7 @@ def parse_json(content: bytes, source: str | Path, item: str, expected: str) -> 
     return found
 
 
-def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
@@ -89,16 +92,16 @@ def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def open_hdf5(path: str | Path, expected: str, item: str = "file") -> h5py.File:
-    """Open an HDF5 file in which every type, of attributes too, is one of numbers or text.
+    """HDF5 file, open for reading, in which all types, including those of attributes, are numbers or text.
 
-    h5py takes the name of a numpy type from the file; one of Python objects would make it follow pointers that the
-    file holds. So the types are looked at before anything is read.
+    h5py takes the name of a numpy type from the file; for a type of Python objects it would follow pointers in the
+    file. The types are therefore checked before any data are read.
 
     Raises
     ------
     InputError
-        No HDF5 file, a type of another kind, data in other files, sizes that nothing in the file fills, or a damaged
-        collection of texts (HDF5 would look for its end for ever).
+        No HDF5 file, another type, data in other files, datasets larger than their stored data, or a damaged collection
+        of strings (HDF5 1.14 would search for its end for ever, without reacting to signals).
     """
     try:
         file = h5py.File(path, "r")
@@ -117,7 +120,7 @@ def open_hdf5(path: str | Path, expected: str, item: str = "file") -> h5py.File:
 
 
 def check_hdf5(path: str | Path, item: str) -> None:
-    """Check as `open_hdf5` what another library is going to read as ``item``; files of other formats pass.
+    """Check a file that another library will read, as `open_hdf5` does; files of other formats pass.
 
     Raises
     ------
@@ -125,11 +128,11 @@ def check_hdf5(path: str | Path, item: str) -> None:
         See `open_hdf5`.
     """
     if h5py.is_hdf5(path):
-        open_hdf5(path, "a whole HDF5 file of numbers and text", item).close()
+        open_hdf5(path, "a complete HDF5 file of numbers and text", item).close()
 
 
 def _check_heaps(path: str | Path) -> None:
-    """Every step through a collection of texts leads on, and to its end."""
+    """Check that the objects of each global heap collection follow one another to its end."""
     with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
         start = content.find(_HEAP)
         while start >= 0:
@@ -138,16 +141,18 @@ def _check_heaps(path: str | Path) -> None:
             while place + _HEAP_HEADER_BYTES <= end:
                 index = int.from_bytes(content[place : place + 2], "little")
                 length = int.from_bytes(content[place + 8 : place + 16], "little")
-                # Object 0 is the free space with its header; of the others the length stands without.
+                # Object 0 is the free space, whose length includes its header; that of the others does not.
                 step = length if index == 0 else _HEAP_HEADER_BYTES + (length + 7) // 8 * 8
                 if step < _HEAP_HEADER_BYTES or place + step > start + size:
-                    raise InputError(path, f"texts at byte {start}", f"one of {length} bytes", f"within {size} bytes")
+                    raise InputError(
+                        path, f"strings at byte {start}", f"one of {length} bytes", f"at most {size} bytes in all"
+                    )
                 place += step
             start = content.find(_HEAP, start + len(_HEAP))
 
 
 def _check_group(root: h5py.Group, path: str | Path) -> None:
-    """Types of all that can be reached by name; a group that several names lead to is looked at once."""
+    """Check the types of all objects that can be reached by name, each group once."""
     seen: set[Any] = set()
     waiting: list[tuple[str, Any]] = [("", root.id)]
     while waiting:
@@ -167,22 +172,22 @@ def _check_group(root: h5py.Group, path: str | Path) -> None:
         seen.add((where.fileno, where.addr))
         for key in found:
             child = f"{name}/{key.decode('utf-8', 'replace')}"
-            kind = found.links.get_info(key).type
-            if kind == h5py.h5l.TYPE_EXTERNAL:
+            link = found.links.get_info(key).type
+            if link == h5py.h5l.TYPE_EXTERNAL:
                 raise InputError(path, child, "a link into another file", "data in this file")
-            if kind == h5py.h5l.TYPE_HARD:
+            if link == h5py.h5l.TYPE_HARD:
                 waiting.append((child, h5py.h5o.open(found, key)))
-            # What a soft link names is met under its own name, or is not there.
+            # The target of a soft link is checked under its own name, if it exists.
 
 
 def _check_type(found: Any, path: str | Path, item: str) -> None:
-    kind = found.get_class()
-    if kind == h5py.h5t.COMPOUND:
+    type_class = found.get_class()
+    if type_class == h5py.h5t.COMPOUND:
         for number in range(found.get_nmembers()):
             _check_type(found.get_member_type(number), path, item)
-    elif kind in (h5py.h5t.ARRAY, h5py.h5t.VLEN):
+    elif type_class in (h5py.h5t.ARRAY, h5py.h5t.VLEN):
         _check_type(found.get_super(), path, item)
-    elif kind not in _PLAIN:
+    elif type_class not in _PLAIN:
         raise InputError(path, item, "a type that is neither numbers nor text", "numbers or text")
 
 
@@ -191,5 +196,5 @@ def _check_data(found: Any, path: str | Path, item: str) -> None:
     if settings.get_layout() == h5py.h5d.VIRTUAL or settings.get_external_count():
         raise InputError(path, item, "data in another file", "data in this file")
     size, stored = found.get_space().get_simple_extent_npoints() * found.get_type().get_size(), found.get_storage_size()
-    if size > max(_UNFILLED_BYTES, _MOST_COMPRESSED * stored):
-        raise InputError(path, item, f"{size} bytes, of which {stored} are in the file", "all of them")
+    if size > max(_MAX_UNFILLED_BYTES, _MAX_COMPRESSION * stored):
+        raise InputError(path, item, f"{size} bytes, of which {stored} are stored in the file", "complete data")

@@ -1,8 +1,8 @@
-"""Two runs of the same config side by side, value by value: does the same input give the same result?
+"""Comparison of two runs of the same config, value by value: does the same input give the same result?
 
-A difference is taken relative to the larger of the two values, and at least to the median size of its column: numbers
-near zero would show rounding as large. Times of a clock are left out, and so are
-provenance and checksums, which follow from the rest.
+Differences are relative to the larger of the two values, and at least to the median magnitude of the column, since
+rounding would appear large in numbers near zero. Times are not compared, nor are provenance and checksums, which
+follow from the rest.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from ..io.lammps_dump import read_dump
 from .manifest import checksums
 from .verify import Findings, products_of, runs_in
 
-#: What the clock and the number of threads say, by column of a table or key of a record.
+#: Times, speeds and the number of threads, by column of a table or key of a record.
 CLOCKS = frozenset({"seconds", "wall_s", "ns_per_day", "ns_per_day_together", "threads"})
-#: Parts of records that are no results; checksums neither.
-_NO_RESULT = frozenset({"provenance", "versions"})
-#: Rows of a dataset that are read at once.
+#: Parts of records that are not results.
+_NOT_RESULTS = frozenset({"provenance", "versions"})
+#: Rows of a dataset read at once.
 _ROWS = 1000
 
 #: A named column: numbers, or text.
@@ -34,10 +34,14 @@ Column = tuple[str, np.ndarray]
 
 
 @dataclass
-class Kind:
-    """Files of one kind: how many, how many the same to the last bit, and the largest relative difference of a value.
+class ProductGroup:
+    """Comparison of the files of one group.
 
-    ``largest`` is None where files are compared by their bytes alone.
+    Attributes
+    ----------
+    files, same: number of files, and of those that are identical.
+    largest: largest relative difference of a value; None if the files are compared only by their bytes.
+    where: file and column of ``largest``.
     """
 
     files: int = 0
@@ -52,18 +56,18 @@ def compare_runs(one: str | Path, other: str | Path, tolerance: float, threads: 
     Parameters
     ----------
     tolerance:
-        Largest relative difference that is no fault.
+        Largest relative difference that does not count as a fault.
 
     Returns
     -------
     Findings
-        Faults: files that one alone has, other text, other shapes, differences beyond the tolerance. The summary is a
-        table by kind of product.
+        Faults: files missing in one run, different text or shapes, differences beyond the tolerance. The summary is a
+        table by group of products.
 
     Raises
     ------
     InputError
-        No run there.
+        A folder is not that of a run.
     """
     one, other = Path(one), Path(other)
     for folder in (one, other):
@@ -72,72 +76,72 @@ def compare_runs(one: str | Path, other: str | Path, tolerance: float, threads: 
     files = [{path.relative_to(folder).as_posix(): path for path in products_of(folder)} for folder in (one, other)]
     digests = checksums([*files[0].values(), *files[1].values()], threads, f"{one}, {other}")
     findings = Findings()
-    kinds: dict[str, Kind] = {}
+    groups: dict[str, ProductGroup] = {}
     for name in sorted(set(files[0]) ^ set(files[1])):
         findings.faults.append(f"{name}: only in {one if name in files[0] else other}")
     for name in sorted(set(files[0]) & set(files[1])):
         pair = (files[0][name], files[1][name])
-        kind = kinds.setdefault(kind_of(name), Kind())
-        kind.files += 1
+        group = groups.setdefault(product_group(name), ProductGroup())
+        group.files += 1
         reader = _reader(name)
         if reader is None:
-            kind.largest = None
+            group.largest = None
         if digests[pair[0]] == digests[pair[1]]:
-            kind.same += 1
+            group.same += 1
         elif reader is not None:
             try:
                 largest, column = largest_difference(reader(pair[0]), reader(pair[1]))
-            except _Unlike as error:
+            except _Incomparable as error:
                 findings.faults.append(f"{name}: {error}")
                 continue
-            if kind.largest is not None and largest > kind.largest:
-                kind.largest, kind.where = largest, f"{name}: {column}"
+            if group.largest is not None and largest > group.largest:
+                group.largest, group.where = largest, f"{name}: {column}"
             if largest > tolerance:
                 findings.faults.append(f"{name}: {column} differs by {largest:.2g} of its value")
-    findings.summary = _table(kinds)
+    findings.summary = _table(groups)
     return findings
 
 
-def kind_of(name: str) -> str:
-    """Kind of a product: its stage and what it is; figures by their format alone."""
+def product_group(name: str) -> str:
+    """Group of a product: its stage and file name; for figures, tables and curves the suffix instead of the name."""
     path = Path(name)
     stage = f"{path.parts[0]}/" if len(path.parts) > 1 else ""
     return f"{stage}*{path.suffix}" if stage in ("figures/", "tables/", "structure/") else f"{stage}{path.name}"
 
 
-def _table(kinds: Mapping[str, Kind]) -> str:
+def _table(groups: Mapping[str, ProductGroup]) -> str:
     rows = [("product", "files", "same bytes", "largest relative difference of a value")]
-    for name, kind in sorted(kinds.items()):
-        if kind.largest is None:
-            largest = "" if kind.same == kind.files else "(compared by bytes alone)"
+    for name, group in sorted(groups.items()):
+        if group.largest is None:
+            largest = "" if group.same == group.files else "(compared only by bytes)"
         else:
-            largest = f"{kind.largest:.2g}  {kind.where}".strip()
-        rows.append((name, str(kind.files), str(kind.same), largest))
+            largest = f"{group.largest:.2g}  {group.where}".strip()
+        rows.append((name, str(group.files), str(group.same), largest))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     return "\n".join(
         f"{row[0]:{widths[0]}s}  {row[1]:>{widths[1]}s}  {row[2]:>{widths[2]}s}  {row[3]}".rstrip() for row in rows
     )
 
 
-class _Unlike(Exception):
-    """Two products that cannot be compared value by value."""
+class _Incomparable(Exception):
+    """Error: two products cannot be compared value by value."""
 
 
 def largest_difference(one: Iterator[Column], other: Iterator[Column]) -> tuple[float, str]:
-    """Largest relative difference between columns of the same names, and in which it is."""
+    """Largest relative difference between columns of the same names, and the name of that column."""
     largest, where = 0.0, ""
     for left, right in zip_longest(one, other):
         if left is None or right is None or left[0] != right[0]:
             names = [side[0] if side else "nothing" for side in (left, right)]
-            raise _Unlike(f"{names[0]} stands against {names[1]}")
+            raise _Incomparable(f"{names[0]} in one, {names[1]} in the other")
         name, (a, b) = left[0], (left[1], right[1])
         if a.shape != b.shape:
-            raise _Unlike(f"{name}: shapes {a.shape} and {b.shape}")
+            raise _Incomparable(f"{name}: shapes {a.shape} and {b.shape}")
         if a.dtype.kind not in "fiub" or b.dtype.kind not in "fiub":
-            unlike = np.flatnonzero(a.astype(str).ravel() != b.astype(str).ravel())
-            if len(unlike):
-                texts = [str(side.ravel()[unlike[0]]) for side in (a, b)]
-                raise _Unlike(f"{name}: {texts[0]!r} and {texts[1]!r}")
+            different = np.flatnonzero(a.astype(str).ravel() != b.astype(str).ravel())
+            if len(different):
+                texts = [str(side.ravel()[different[0]]) for side in (a, b)]
+                raise _Incomparable(f"{name}: {texts[0]!r} and {texts[1]!r}")
             continue
         found = relative_difference(a, b)
         if found > largest or not where:
@@ -146,17 +150,17 @@ def largest_difference(one: Iterator[Column], other: Iterator[Column]) -> tuple[
 
 
 def relative_difference(one: np.ndarray, other: np.ndarray) -> float:
-    """Largest difference between numbers, relative to the larger and at least to the median of all that are not zero.
+    """Largest difference relative to the larger number, and at least to the median of all nonzero numbers.
 
-    Infinite where one is not finite and the other is something else.
+    Infinite if only one of two numbers is finite, or both are different non-finite numbers.
     """
     a, b = (np.asarray(side, dtype=np.float64).ravel() for side in (one, other))
-    unlike = ~((a == b) | (np.isnan(a) & np.isnan(b)))
-    if not unlike.any():
+    different = ~((a == b) | (np.isnan(a) & np.isnan(b)))
+    if not different.any():
         return 0.0
     size = np.abs(a[np.isfinite(a) & (a != 0)])
     median = float(np.median(size)) if len(size) else 0.0
-    a, b = a[unlike], b[unlike]
+    a, b = a[different], b[different]
     if not (np.isfinite(a) & np.isfinite(b)).all():
         return float("inf")
     return float((np.abs(a - b) / np.maximum(np.maximum(np.abs(a), np.abs(b)), median)).max())
@@ -219,7 +223,7 @@ def _json(path: Path) -> Iterator[Column]:
 def _leaves(item: Any, key: str) -> Iterator[Column]:
     if isinstance(item, Mapping):
         for name, value in item.items():
-            if name not in CLOCKS | _NO_RESULT and not str(name).endswith("sha256"):
+            if name not in CLOCKS | _NOT_RESULTS and not str(name).endswith("sha256"):
                 yield from _leaves(value, f"{key}.{name}".lstrip("."))
     elif isinstance(item, list) and not all(isinstance(value, int | float) for value in item):
         for number, value in enumerate(item):
@@ -229,7 +233,7 @@ def _leaves(item: Any, key: str) -> Iterator[Column]:
 
 
 def _words(path: Path) -> Iterator[Column]:
-    """Numbers and other words of a text file."""
+    """Numbers and words of each line of a text file."""
     with open(path, encoding="utf-8") as stream:
         for number, line in enumerate(stream, start=1):
             numbers, words = [], []

@@ -1,7 +1,7 @@
-"""The manifest of a run: every product with its size, its checksum and the stage that made it.
+"""Manifest of a run: every product with its size, its checksum and the stage that made it.
 
-Products say what they were made from (`provenance.stamp`), but nothing says what they are: a byte changed in the last
-of them, a report or a dump, would not be noticed. The manifest is made last, of all that the run declares.
+The stamp of a product (`record.stamp`) identifies its inputs, but not its own contents: a byte changed in a final
+product, a report or a dump, would not be noticed. The manifest is written last and lists all products of the run.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .record import config_hash, stamp
 
 FORMAT = "cgdistill-manifest-1"
 FILE_NAME = "manifest.json"
-#: Left in folders by the workflow manager.
+#: File that the workflow manager writes into folders.
 TIMESTAMP = ".snakemake_timestamp"
 _CHUNK_BYTES = 4 * 1024**2
 _MB = 10**6
@@ -34,13 +34,13 @@ _MB = 10**6
 
 @dataclass(frozen=True)
 class Product:
-    """What the manifest says about a file.
+    """Entry of a manifest for one file.
 
     Attributes
     ----------
-    stage: rule that makes it; for a product of another run the name of that run.
-    bytes, sha256: None where the file was not there.
-    version: of the program, by the file's own stamp; None where it holds none.
+    stage: rule that makes it; for a product of another run, the name of that run.
+    bytes, sha256: None if the file was missing.
+    version: version of the program by the file's own stamp; None without a stamp.
     """
 
     stage: str
@@ -56,13 +56,13 @@ class Manifest:
     Attributes
     ----------
     run: name of the run.
-    folder: of its products, as the workflow names it.
+    folder: folder of its products, as the workflow names it.
     made: date and time, UTC, ISO 8601.
-    config: whole config of the run.
-    provenance: `provenance.stamp` of that config and of the files that it names.
-    packages: version by package, of the environment in which the manifest was made.
-    files: products by path below the folder.
-    shared: products of other runs that this one is made from, by path as the workflow names it.
+    config: complete config of the run.
+    provenance: `record.stamp` of that config and of the files that it names.
+    packages: version by package, of the environment in which the manifest was written.
+    files: products by path relative to the folder.
+    shared: products of other runs among the inputs, by path as the workflow names it.
     """
 
     run: str
@@ -89,13 +89,13 @@ def write_manifest(
     Parameters
     ----------
     folder:
-        Of the products.
+        Folder of the products.
     stages:
-        Stage by product; a folder stands for all files in it.
+        Stage by product; a folder means all files in it.
     shared:
-        Name of the run that made it, by product of another run.
+        Run that made it, by product of another run.
     config, inputs:
-        Config of the run, and files that it names and no product records.
+        Config of the run, and files that it names but no product records.
     """
     folder = Path(folder)
     files = {file: stage for product, stage in stages.items() for file in _files_of(Path(product))}
@@ -104,7 +104,7 @@ def write_manifest(
     found = {file: _describe(file, stage, digests) for file, stage in (files | others).items()}
     for file, product in found.items():
         if product.sha256 is None:
-            log.warning("%s: not there (stage %s)", file, product.stage)
+            log.warning("%s: missing (stage %s)", file, product.stage)
     manifest = Manifest(
         run=str(config["run"]),
         folder=str(folder),
@@ -119,7 +119,7 @@ def write_manifest(
 
 
 def _files_of(product: Path) -> list[Path]:
-    """The file itself, or all files in the folder."""
+    """The file itself, or all files in a folder."""
     if not product.is_dir():
         return [product]
     return [file for file in product.rglob("*") if file.is_file() and file.name != TIMESTAMP]
@@ -133,12 +133,12 @@ def _describe(file: Path, stage: str, digests: Mapping[Path, str]) -> Product:
 
 
 def read_manifest(path: str | Path) -> Manifest:
-    """Read a manifest.
+    """Manifest in a file.
 
     Raises
     ------
     InputError
-        No JSON of this format, or a config other than that whose hash stands beside it.
+        No JSON of this format, or a config that does not match its hash.
     """
     try:
         record = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -152,12 +152,12 @@ def read_manifest(path: str | Path) -> Manifest:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(path, "file", f"{type(error).__name__}: {error}", f"JSON of format {FORMAT}") from None
     if config_hash(manifest.config) != digest:
-        raise InputError(path, "config", "another one than its hash is of", "an unchanged manifest")
+        raise InputError(path, "config", "a config that does not match its hash", "an unchanged manifest")
     return manifest
 
 
 def installed_packages() -> dict[str, str]:
-    """Version of every installed package by its name; of this program also where it is not installed."""
+    """Version of every installed package by name, including this program if it is not installed."""
     found = {package.metadata["Name"]: package.version for package in distributions() if package.metadata["Name"]}
     return dict(sorted((found | {"cgdistill": __version__}).items(), key=lambda item: item[0].lower()))
 
@@ -165,12 +165,12 @@ def installed_packages() -> dict[str, str]:
 def checksums(
     files: Iterable[Path], threads: int = 1, label: str = "checksums", faults: dict[Path, OSError] | None = None
 ) -> dict[Path, str]:
-    """SHA-256 of files, read piece by piece.
+    """SHA-256 by file.
 
     Parameters
     ----------
     faults:
-        Takes up why a file cannot be read, which is left out then; by default that is raised.
+        Receives the errors of files that cannot be read, which are omitted; by default the first error is raised.
     """
     sizes = {file: file.stat().st_size for file in files}
     bar = Progress(sum(sizes.values()) // _MB, label, "MB")
@@ -195,7 +195,7 @@ def checksums(
 
     try:
         with ThreadPoolExecutor(max(threads, 1)) as pool:
-            # The large ones first: else the last may keep one thread alone.
+            # Largest first: otherwise the last one may occupy a single thread.
             order = sorted(sizes, key=lambda file: -sizes[file])
             found = dict(zip(order, pool.map(digest_of, order), strict=True))
     finally:
@@ -209,12 +209,12 @@ def _pieces(file: Path) -> Iterator[bytes]:
             yield piece
 
 
-#: Products that hold a stamp, by the end of their names.
+#: Products with a stamp, by the end of their names.
 STAMPED = (".csv", ".h5", ".parquet", "card.json", "run.json", "network.json", "split.json")
 
 
 def read_stamp(path: Path) -> dict[str, Any] | None:
-    """The provenance record inside a product; None where there is none that can be read."""
+    """Provenance stamp of a product; None if there is none, or it cannot be read."""
     if not path.name.endswith(STAMPED):
         return None
     try:

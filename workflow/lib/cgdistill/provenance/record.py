@@ -18,7 +18,7 @@ def sha256_of(path: str | Path) -> str:
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
-    """SHA-256 of a config, independent of the order of its keys."""
+    """SHA-256 of a config, hexadecimal, independent of the order of its keys."""
     text = json.dumps(config, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
@@ -33,11 +33,11 @@ def stamp(
     Parameters
     ----------
     config:
-        The config that determined the product, or its hash.
+        The config that determines the product, or its hash.
     inputs:
-        Files it was made from, by role or as a plain list.
+        Input files, by role or as a plain list.
     facts:
-        More to record (seed, program versions).
+        Further entries (seed, program versions).
     """
     digest = config if isinstance(config, str) else config_hash(config)
     named = inputs if isinstance(inputs, Mapping) else {str(path): path for path in inputs}
@@ -46,7 +46,7 @@ def stamp(
         "version": __version__,
         "config_sha256": digest,
         "inputs": {role: sha256_of(path) for role, path in named.items()},
-        # A role does not say which file it was.
+        # A role does not identify the file.
         **({"files": {role: str(path) for role, path in named.items()}} if isinstance(inputs, Mapping) else {}),
         **facts,
     }

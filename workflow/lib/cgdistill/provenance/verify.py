@@ -1,4 +1,4 @@
-"""What has become of a run: its products against its manifest, their stamps against the files that they name."""
+"""Check of a run: its products against the manifest, their stamps against the files that they name."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ..io.text import read_yaml
 from .manifest import FILE_NAME, STAMPED, TIMESTAMP, Manifest, Product, checksums, read_manifest, read_stamp
 from .record import config_hash
 
-#: Folders of a run's stages.
+#: Folders of the stages of a run.
 STAGES = ("aa", "mapped", "prior", "teachers", "students", "models", "simulations", "structure", "tables", "figures")
-#: Beside the products: restarts, and what a user is told to put there.
+#: Not products: checkpoints, and reports that users export.
 _CHECKPOINTS = "checkpoints"
 _NO_PRODUCTS = (FILE_NAME, TIMESTAMP, "snakemake-report.html", "snakemake-report.zip")
-#: Keys of the config whose changes make nothing anew: how jobs run, and what a failed one leaves for a look.
+#: Keys of the config that do not affect results: settings of jobs, and diagnostics of failed ones.
 _WITHOUT_EFFECT = (
     "resources",
     "training.models_per_job",
@@ -33,26 +33,26 @@ _MB = 1e6
 
 @dataclass
 class Findings:
-    """What a check has found: one line per fault, and one that sums up."""
+    """Result of a check: one line per fault, and a summary."""
 
     faults: list[str] = field(default_factory=list)
     summary: str = ""
 
 
 def verify(folder: str | Path, config: str | Path | None = None, threads: int = 2) -> list[Findings]:
-    """Check a run, or every run below a folder.
+    """Findings of a run, or of every run below a folder.
 
     Parameters
     ----------
     folder:
-        ``results/<run>``, or a folder of such (a sweep).
+        ``results/<run>``, or a folder of runs (a sweep).
     config:
-        File with the config that the run should have been made with.
+        Config file with which the run should have been made.
 
     Raises
     ------
     InputError
-        No run there; a manifest or a config that cannot be read.
+        No run in the folder; a manifest or a config that cannot be read.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -71,7 +71,7 @@ def _is_run(folder: Path) -> bool:
 
 
 def runs_in(folder: Path, depth: int = 2) -> Iterator[Path]:
-    """The folder, if it is a run's or a sweep's, and the runs below it: results, sweep, cell."""
+    """The folder if it belongs to a run or a sweep, and the folders of runs below it (results, sweep, cell)."""
     if _is_run(folder):
         yield folder
         return
@@ -83,11 +83,11 @@ def runs_in(folder: Path, depth: int = 2) -> Iterator[Path]:
 
 
 class _Check:
-    """The check of one run.
+    """Check of one run.
 
     Parameters
     ----------
-    config: its source and contents, None where the manifest's is to be taken.
+    config: its source and contents; None: the config in the manifest.
     """
 
     def __init__(self, folder: Path, config: tuple[str, Mapping[str, Any]] | None) -> None:
@@ -102,7 +102,7 @@ class _Check:
         self.unreadable: dict[Path, OSError] = {}
 
     def findings(self, threads: int) -> Findings:
-        """All faults, those of the files themselves first."""
+        """All faults; those of the files themselves come first."""
         named = {path for _, _, path, _ in self._inputs() if path is not None}
         named |= {path for path in map(self._place, self._shared()) if path is not None}
         self.digests = checksums({*self.files.values(), *named}, threads, str(self.folder), self.unreadable)
@@ -122,26 +122,26 @@ class _Check:
         return self.manifest.shared if self.manifest else {}
 
     def _place(self, name: str) -> Path | None:
-        """A file by its path in the workflow's folder, where it is there."""
+        """Location of a file, from its path relative to the workflow's folder; None if it does not exist."""
         path = Path(name)
-        own = Path(self.manifest.folder) if self.manifest else None
-        if own and path.is_relative_to(own):
-            return existing(self.folder / path.relative_to(own))
+        recorded = Path(self.manifest.folder) if self.manifest else None
+        if recorded and path.is_relative_to(recorded):
+            return existing(self.folder / path.relative_to(recorded))
         folder = self.folder.resolve()
         roots = [folder, *folder.parents, Path.cwd()]
-        if own and not own.is_absolute() and folder.parts[-len(own.parts) :] == own.parts:
-            roots = [folder.parents[len(own.parts) - 1]]
+        if recorded and not recorded.is_absolute() and folder.parts[-len(recorded.parts) :] == recorded.parts:
+            roots = [folder.parents[len(recorded.parts) - 1]]
         found = next((file for root in roots if (file := existing(root / path))), None)
         return self.folder / found.relative_to(folder) if found and found.is_relative_to(folder) else found
 
     def _inputs(self) -> Iterator[tuple[str, str, Path | None, str]]:
-        """Product, name of an input, its file where it is there, and its checksum by the product's stamp."""
+        """Product, name of an input, its file if it exists, and its checksum in the product's stamp."""
         records: dict[str, dict[str, Any] | None] = dict(self.stamps)
         if self.manifest:
             records[FILE_NAME] = self.manifest.provenance
         for product, record in records.items():
             inputs, files = ((record or {}).get(key) for key in ("inputs", "files"))
-            # Networks in an exported model are copies of others.
+            # The networks of an exported model are copies.
             if not isinstance(inputs, Mapping) or "/networks/" in product:
                 continue
             for role, digest in inputs.items():
@@ -149,14 +149,14 @@ class _Check:
                 yield product, str(name), self._place(str(name)), str(digest)
 
     def _compare_files(self) -> None:
-        """What was changed, exchanged, removed, added."""
+        """Find files that were changed, exchanged, removed or added."""
         recorded = self.manifest.files if self.manifest else {}
         owners = {product.sha256: name for name, product in recorded.items()}
         for path, error in self.unreadable.items():
             self.faults.append(f"{path}: cannot be read: {error.strerror or error}")
         for name, product in recorded.items():
             if name not in self.files:
-                self._fault(name, "missing" if product.sha256 else "missing, already when the manifest was made")
+                self._fault(name, "missing" if product.sha256 else "missing, also when the manifest was written")
                 continue
             digest = self.digests.get(self.files[name])
             if digest == product.sha256 or digest is None:
@@ -174,7 +174,7 @@ class _Check:
             for name in sorted(set(self.files) - set(recorded)):
                 self._fault(name, "not a product of this run")
         for name in (name for name, record in self.stamps.items() if record is None):
-            self._fault(name, "holds no provenance that can be read")
+            self._fault(name, "contains no readable provenance")
 
     def _compare_shared(self) -> None:
         for name, product in self._shared().items():
@@ -191,28 +191,28 @@ class _Check:
                 continue
             self.n_inputs += 1
             if self.digests.get(path, digest) != digest:
-                self._fault(product, f"made from another {name}")
+                self._fault(product, f"made from a different {name}")
 
     def _compare_cards(self) -> None:
-        """Networks in the folder of a model against its card."""
+        """Compare the networks of an exported model with its card."""
         for name in (name for name in self.files if Path(name).name == "card.json"):
             try:
                 networks = json.loads(self.files[name].read_text(encoding="utf-8"))["networks"]
-                said = {
+                recorded = {
                     f"networks/{network}/{file}": entry[key]
                     for network, entry in networks.items()
                     for file, key in (("weights.safetensors", "weights_sha256"), ("network.json", "settings_sha256"))
                     if key in entry
                 }
             except (OSError, ValueError, KeyError, TypeError, AttributeError):
-                continue  # _compare_files has said so
-            for part, digest in said.items():
+                continue  # reported by _compare_files
+            for part, digest in recorded.items():
                 path = self.files[name].parent / part
                 if self.digests.get(path, digest) != digest:
-                    self._fault(name, f"{part} is another one than the card says")
+                    self._fault(name, f"{part} differs from the card")
 
     def _compare_versions(self) -> None:
-        """Without a manifest nobody says that products of several versions belong together."""
+        """Without a manifest, report products of different versions."""
         versions = {name: str(record.get("version")) for name, record in self.stamps.items() if record}
         if self.manifest or not versions:
             return
@@ -222,22 +222,24 @@ class _Check:
                 self._fault(name, f"made by cgdistill {version}, others by {newest}")
 
     def _compare_config(self) -> None:
-        """The whole config where the manifest has it, and the parts that products have stamps of."""
+        """Compare the complete config of the manifest, and the parts of the config that products record."""
         if self.config and self.manifest:
             source, config = self.config
             for key, here, there in differences(config, self.manifest.config):
                 if not any(key == part or key.startswith(f"{part}.") for part in _WITHOUT_EFFECT):
-                    self.faults.append(f"{self.folder}: made with another config: {key} is {there}, in {source} {here}")
+                    self.faults.append(
+                        f"{self.folder}: made with a different config: {key} is {there}, in {source} {here}"
+                    )
         if self.manifest:
-            said: tuple[str, Mapping[str, Any]] | None = (FILE_NAME, self.manifest.config)
+            reference: tuple[str, Mapping[str, Any]] | None = (FILE_NAME, self.manifest.config)
         else:
-            said = self.config
-        for part, products in self._other_config(*said).items() if said else ():
-            more = f", as {len(products) - 1} more" if len(products) > 1 else ""
-            self._fault(products[0], f"made with another {part} than that of {said and said[0]}{more}")
+            reference = self.config
+        for part, products in self._other_config(*reference).items() if reference else ():
+            more = f", and {len(products) - 1} more" if len(products) > 1 else ""
+            self._fault(products[0], f"made with a different {part} than in {reference and reference[0]}{more}")
 
     def _other_config(self, source: str, config: Mapping[str, Any]) -> dict[str, list[str]]:
-        """Products whose stamps are of another part of the config, by that part."""
+        """Products whose stamps do not match a part of the config, by that part."""
         found: dict[str, list[str]] = {}
         for patterns, part, expected, of_product in _parts_of(source, config):
             for name, record in self.stamps.items():
@@ -258,28 +260,26 @@ class _Check:
             words.append(f"recorded {made.made} by cgdistill {made.provenance['version']}")
             older = {p.version for p in made.files.values() if p.version} - {made.provenance["version"]}
             if older:
-                words.append(f"some products of version {', '.join(sorted(older))}, which it took over")
+                words.append(f"some products of version {', '.join(sorted(older))}")
         else:
             bare = len(self.files) - len(self.stamps)
-            words.append(
-                f"no {FILE_NAME}: the run is not finished, and nothing is said of {bare} files without a stamp"
-            )
-        absent = f" ({self.n_absent} are not here)" if self.n_absent else ""
+            words.append(f"no {FILE_NAME}: the run is not finished; {bare} files without a stamp are not checked")
+        absent = f" ({self.n_absent} missing)" if self.n_absent else ""
         words.append(f"{self.n_inputs} inputs compared{absent}")
         n = len(self.faults)
         return ", ".join(words) + ": " + ("no fault" if n == 0 else f"{n} fault{'s' if n > 1 else ''}")
 
 
 def existing(path: Path) -> Path | None:
-    """The file as found on the way from here, None where there is none."""
+    """The path if it is a file, else None."""
     try:
         return path if path.is_file() else None
-    except OSError:  # a name that no file can have
+    except OSError:  # an impossible name
         return None
 
 
 def products_of(folder: Path) -> Iterator[Path]:
-    """Files of a run: without its checkpoints, and without runs below it."""
+    """Products of a run, without its checkpoints and without runs in subfolders."""
     for path in sorted(folder.iterdir()):
         if path.is_file() and path.name not in _NO_PRODUCTS:
             yield path
@@ -294,7 +294,7 @@ def _order(version: str) -> tuple[int, ...]:
 
 
 def differences(one: Any, other: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Dotted key and both values wherever two configs differ; what one does not have is ``nothing``."""
+    """Dotted key and both values wherever two configs differ; a missing value is ``nothing``."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         for name in dict.fromkeys([*one, *other]):
             here, there = (side.get(name, "nothing") for side in (one, other))
@@ -304,9 +304,9 @@ def differences(one: Any, other: Any, key: str = "") -> Iterator[tuple[str, Any,
 
 
 def _parts_of(source: str, config: Mapping[str, Any]) -> list[tuple[Iterable[str], str, Any, Any]]:
-    """Patterns of products, part of the config, its value and the function that reads it from product and stamp.
+    """Patterns of products, part of the config, its value, and the function that reads it from product and stamp.
 
-    Those alone that follow from the config without its files.
+    Only parts that follow from the config without the files that it names.
     """
 
     def stamped(_: Path, record: Mapping[str, Any]) -> Any:
@@ -343,4 +343,4 @@ def _parts_of(source: str, config: Mapping[str, Any]) -> list[tuple[Iterable[str
             ),
         ]
     except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(source, "keys", f"no {error}", "a whole config of a run") from None
+        raise InputError(source, "keys", f"no {error}", "a complete config of a run") from None

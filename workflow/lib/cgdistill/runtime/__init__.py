@@ -1,1 +1,1 @@
-"""How a job runs: log, progress, locks, signals, devices, memory, atomic files. Nothing in here changes a value."""
+"""Running a job: log, progress, locks, signals, devices, memory, atomic files; no module here affects results."""

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic writing of files: the complete new file, or the old one."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from typing import Any
 from ..core.errors import InputError
 from .machine_errors import disk_fault
 
-#: Temporary names of `whole_file`: stem, machine, process, suffix.
+#: Temporary names of `whole_file`: stem, host, process, suffix.
 _PARTIAL = re.compile(r"\.(.+)\.partial-(.+)-(\d+)(\.[^.]*)?")
-#: A temporary file of another machine that has not been modified for this long is considered stale, s.
-_LEFT_OVER_S = 86400.0
-#: What file systems answer that cannot wait for the disk, some of them for folders alone.
+#: A temporary file of another host is considered stale if it has not been modified for this long, s.
+_STALE_S = 86400.0
+#: Errors of file systems that do not support fsync, some of them only for folders.
 _CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """Write to a temporary neighbour and move it to ``path`` when the body has succeeded.
+    """Temporary file in the same folder, renamed to ``path`` after the body has succeeded.
 
-    The temporary name keeps the suffix, since many writers choose their format by it. What killed writers of the
-    same file have left under such names is removed.
+    The temporary name keeps the suffix, by which many writers choose their format. Temporary files of killed writers
+    of the same file are removed.
 
     Raises
     ------
     OSError
-        The disk is full or may not be written to, whatever the writer made of that.
+        The disk is full or read-only, whatever exception the writer raised.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_left_over(path)
+    _remove_stale(path)
     partial = path.with_name(f".{path.stem}.partial-{os.uname().nodename}-{os.getpid()}{path.suffix}")
     try:
         yield partial
-        # Else the name may be on disk before the contents: after a power cut it would stand for an empty file.
+        # Otherwise the name may reach the disk before the contents: after a power cut the file would be empty.
         sync_to_disk(partial)
         os.replace(partial, path)
-        # What is written next may rely on this file, and must not be on disk without it.
+        # Files written later may depend on this one and must not reach the disk before it.
         sync_to_disk(path.parent)
     except InputError:
         raise
@@ -57,7 +57,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 
 def sync_to_disk(path: str | Path) -> None:
-    """Wait until the contents of a file, or the names in a folder, are on disk (where the file system can do that)."""
+    """Wait until a file's contents, or a folder's names, are on disk (if the file system supports it)."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -68,8 +68,8 @@ def sync_to_disk(path: str | Path) -> None:
         os.close(descriptor)
 
 
-def _remove_left_over(path: Path) -> None:
-    """Remove temporary files of ``path`` that nobody writes to any more."""
+def _remove_stale(path: Path) -> None:
+    """Remove temporary files of ``path`` whose writers have ended."""
     for found in path.parent.glob(".*.partial-*"):
         match = _PARTIAL.fullmatch(found.name)
         if match is None or match[1] + (match[4] or "") != path.name:
@@ -78,15 +78,15 @@ def _remove_left_over(path: Path) -> None:
             if match[2] == os.uname().nodename:
                 alive = _is_running(int(match[3]))
             else:
-                alive = time.time() - found.stat().st_mtime < _LEFT_OVER_S
-        except FileNotFoundError:  # it has been moved into place
+                alive = time.time() - found.stat().st_mtime < _STALE_S
+        except FileNotFoundError:  # renamed in the meantime
             continue
         if not alive:
             found.unlink(missing_ok=True)
 
 
 def _is_running(process: int) -> bool:
-    """Whether another process of this number runs on this machine."""
+    """Whether another process with this number runs on this host."""
     if process == os.getpid():
         return False
     try:
@@ -99,6 +99,6 @@ def _is_running(process: int) -> bool:
 
 
 def write_json(path: str | Path, data: Mapping[str, Any]) -> None:
-    """Write ``data`` as indented UTF-8 JSON, whole or not at all."""
+    """Write ``data`` as indented UTF-8 JSON, atomically."""
     with whole_file(path) as partial:
         partial.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

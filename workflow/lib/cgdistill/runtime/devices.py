@@ -1,4 +1,4 @@
-"""On which device a job computes; jobs of one machine that see the same GPUs spread over them."""
+"""Choice of the device of a job; jobs on one machine are distributed over the visible GPUs."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ import torch
 
 from ..core.errors import InputError
 from .job import log
+from .machine_errors import first_line
 
-#: Lock files by device: open for as long as this process lives, so that its end, however it comes, gives them back.
+#: Lock files by device, open until this process ends, which releases them in any case.
 _held: dict[str, IO[bytes]] = {}
 
 
 def choose_device(wanted: str) -> torch.device:
-    """Device of a config value ``cpu``, ``cuda`` or ``auto`` (a GPU where this process sees one that computes).
+    """Device for a config value ``cpu``, ``cuda`` or ``auto`` (a working GPU if there is one, else the CPU).
 
-    Of several GPUs the one on which the fewest other processes of cgdistill compute, also those of other runs. Where
-    there should be a GPU and none computes, ``auto`` goes on with the CPU, and the log says why.
+    Of several GPUs, the one used by the fewest other processes of cgdistill, including those of other runs. If a GPU is
+    expected but none works, ``auto`` uses the CPU and logs a warning.
 
     Raises
     ------
     InputError
-        ``cuda`` where no GPU computes.
+        ``cuda``, but no GPU works.
     """
     if wanted == "cpu":
         return torch.device("cpu")
@@ -43,7 +44,7 @@ def choose_device(wanted: str) -> torch.device:
             if others:
                 hint = "--resources gpu=N runs N jobs at a time"
                 log.warning("GPU %d is shared with %d other processes; %s", number, others, hint)
-            # Kernels that are not torch's own go to the current device.
+            # Kernels outside torch run on the current device.
             torch.cuda.set_device(number)
             return torch.device("cuda", number)
         faults.append(f"GPU {number}: {fault}")
@@ -53,34 +54,34 @@ def choose_device(wanted: str) -> torch.device:
     found = "; ".join(faults) or "no GPU visible to this job"
     if wanted == "cuda":
         raise InputError("config", "device", found, "a GPU, or device: cpu")
-    if faults or (hint := _promised()):
-        log.warning("device: auto: %s%s; going on with the CPU", found, "" if faults else f" ({hint})")
+    if faults or (hint := _assigned()):
+        log.warning("device: auto: %s%s; using the CPU", found, "" if faults else f" ({hint})")
     return torch.device("cpu")
 
 
 def _names() -> list[str]:
-    """What tells the visible GPUs from each other in all processes; empty where there is none."""
+    """Identifiers of the visible GPUs, the same in all processes; empty if there is none."""
     try:
         if not torch.cuda.is_available():
             return []
-        # Numbers depend on what a process may see; identifiers do not.
+        # Device numbers depend on which GPUs are visible to a process; UUIDs do not.
         return [str(torch.cuda.get_device_properties(number).uuid) for number in range(torch.cuda.device_count())]
     except (RuntimeError, AssertionError) as error:
-        log.warning("GPUs: %s", _first_line(error))
+        log.warning("GPUs: %s", first_line(error))
         return []
 
 
 def probe(number: int) -> str:
-    """What is wrong with a GPU, by a small computation; empty where its result is right."""
+    """Error of a small test computation on a GPU; empty if its result is correct."""
     try:
         found = float((torch.ones(8, device=torch.device("cuda", number)) * 2).sum())
     except (RuntimeError, AssertionError) as error:
-        return _first_line(error)
+        return first_line(error)
     return "" if found == 16.0 else f"2 * 8 is {found:g} there"
 
 
-def _promised() -> str:
-    """What says that this job should have a GPU; empty where nothing does."""
+def _assigned() -> str:
+    """Evidence that a GPU was assigned to this job; empty if there is none."""
     for name in ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_GPUS", "SLURM_STEP_GPUS"):
         if (value := os.environ.get(name, "")) not in ("", "-1", "NoDevFiles"):
             return f"{name}={value}"
@@ -89,25 +90,16 @@ def _promised() -> str:
     return ""
 
 
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-
-
 def claim(devices: Sequence[str], folder: str | Path | None = None) -> tuple[int, int]:
-    """Take a place on one of several devices until this process ends.
+    """Number of a device reserved for this process until it ends, and the number of processes already using it.
 
     Parameters
     ----------
     devices:
-        What tells each from the others, in all processes.
+        Identifiers, the same in all processes.
     folder:
-        Of the locks, the same for all processes of the machine; default: one of this user in the system's folder for
-        temporary files.
-
-    Returns
-    -------
-    number, others
-        Of the device, and how many processes had a place there already.
+        Folder of the lock files, the same for all processes of the machine; default: a folder of this user in the
+        system's folder for temporary files.
     """
     for number, device in enumerate(devices):
         if device in _held:
@@ -115,7 +107,7 @@ def claim(devices: Sequence[str], folder: str | Path | None = None) -> tuple[int
     place = Path(folder) if folder else Path(tempfile.gettempdir()) / f"cgdistill-devices-{os.getuid()}"
     place.mkdir(mode=0o700, exist_ok=True)
     if place.lstat().st_uid != os.getuid():
-        log.warning("%s belongs to somebody else: GPUs are not shared out between jobs", place)
+        log.warning("%s belongs to another user: jobs are not distributed over the GPUs", place)
         return 0, 0
     for others in count():
         for number, device in enumerate(devices):

@@ -1,4 +1,4 @@
-"""What a job says: log file, progress, and one clear line for bad input."""
+"""Logging, progress bar and error reporting of a job."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS
 
 
 def pin_threads(threads: int) -> None:
-    """Limit every thread pool of this process to ``threads`` (best before torch and numba load)."""
+    """Limit every thread pool of this process to ``threads`` (most effective before torch and numba are imported)."""
     for name in _THREAD_VARIABLES:
         os.environ[name] = str(threads)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)
     if "numba" in sys.modules:
-        # numba takes another number in the environment for an error once its threads are there.
+        # numba raises an error if the environment names another number once its threads have started.
         numba = sys.modules["numba"]
         numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
     else:
@@ -49,7 +49,7 @@ def job(log_path: str | Path | None, threads: int = 1) -> Iterator[logging.Logge
     (segmentation fault, abort) the log holds the Python stack.
     """
     pin_threads(threads)
-    # What a job imports lives to its end: looking for garbage among it only takes time.
+    # Imported objects live until the end of the job: frequent garbage collection would only cost time.
     gc.set_threshold(50_000, 20, 20)
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if log_path and (file := _log_file(log_path)) is not None:
@@ -70,11 +70,11 @@ def job(log_path: str | Path | None, threads: int = 1) -> Iterator[logging.Logge
         log.error("%s", error)
         raise SystemExit(1) from None
     except Exception as error:
-        said = describe_machine_error(error)
-        if said is None:
+        message = describe_machine_error(error)
+        if message is None:
             log.exception("failed after %.1f s", time.perf_counter() - start)
             raise
-        log.error("%s", said)
+        log.error("%s", message)
         raise SystemExit(1) from None
     finally:
         if traces:
@@ -83,34 +83,34 @@ def job(log_path: str | Path | None, threads: int = 1) -> Iterator[logging.Logge
         for handler in handlers:
             log.removeHandler(handler)
             handler.close()
-        # Python would take all of it apart at exit, object by object: most of a second after torch.
+        # Otherwise Python collects every object at exit, which takes most of a second once torch is imported.
         gc.freeze()
 
 
 class _LogFile(logging.FileHandler):
-    """On a full disk only the log on stderr goes on: a traceback per line would hide what it says."""
+    """Log file that ignores a full disk: messages still go to stderr, without a traceback for each."""
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Nothing."""
+        """Ignore the error."""
 
     def close(self) -> None:
-        """Close; what could not be written is lost."""
+        """Close the file; unwritten messages are lost."""
         with suppress(OSError):
             super().close()
 
 
 def _log_file(path: str | Path) -> logging.Handler | None:
-    """A handler that appends to a file; None where it cannot be written."""
+    """Handler that appends to a file; None if it cannot be written."""
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         return _LogFile(path, mode="a", encoding="utf-8")
     except OSError as error:
-        print(f"{path}: {error.strerror}: no log there", file=sys.stderr)
+        print(f"{path}: {error.strerror}: no log file is written", file=sys.stderr)
         return None
 
 
 def _descriptor(handler: logging.Handler) -> int:
-    """Of what a handler writes to; that of stderr where it has none (in notebooks)."""
+    """File descriptor of a handler's stream; that of stderr if it has none (notebooks)."""
     try:
         number: int = handler.stream.fileno()  # type: ignore[attr-defined]
     except (AttributeError, OSError, ValueError):
@@ -119,7 +119,7 @@ def _descriptor(handler: logging.Handler) -> int:
 
 
 class Progress:
-    """A bar on a terminal; elsewhere a plain log line at most every ``interval_s`` seconds."""
+    """Progress bar on a terminal; otherwise a log line at most every ``interval_s`` seconds."""
 
     def __init__(self, total: int, label: str, unit: str = "it", interval_s: float = 15.0) -> None:
         self.total, self.label, self.unit, self.interval_s = total, label, unit, interval_s
@@ -128,7 +128,7 @@ class Progress:
         self._bar = tqdm(total=total, desc=label, unit=unit) if sys.stderr.isatty() else None
 
     def update(self, n: int = 1, note: str = "") -> None:
-        """Advance by ``n``; ``note`` is shown behind the counts."""
+        """Advance by ``n``; ``note`` is shown after the counts."""
         self.done += n
         if self._bar is not None:
             self._bar.update(n)
@@ -140,11 +140,11 @@ class Progress:
             self._last = now
             rate = self.done / max(now - self._start, 1e-9)
             left = (self.total - self.done) / max(rate, 1e-9)
-            tail = f", {note}" if note else ""
-            log.info("%s: %d/%d %s, %.0f s left%s", self.label, self.done, self.total, self.unit, left, tail)
+            suffix = f", {note}" if note else ""
+            log.info("%s: %d/%d %s, %.0f s left%s", self.label, self.done, self.total, self.unit, left, suffix)
 
     def close(self) -> None:
-        """Leave the bar."""
+        """Close the bar."""
         if self._bar is not None:
             self._bar.close()
 

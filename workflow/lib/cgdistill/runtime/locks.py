@@ -1,7 +1,7 @@
-"""One job at a time on a checkpoint: a second one is refused instead of spoiling what the first writes.
+"""Exclusive access to checkpoints: a second job on the same checkpoint is refused.
 
-A lock of the system (flock) on a file beside the checkpoint, or in its folder. It ends with the process, however that
-ends, so that a killed job is not in the way of the next one. The file names who holds it, for the message.
+An advisory lock (flock) on a file next to the checkpoint, or in its folder. The system releases it when the process
+ends, even if it is killed. The file names the owner, for the error message.
 """
 
 from __future__ import annotations
@@ -17,31 +17,29 @@ from pathlib import Path
 from ..core.errors import InputError
 from .job import log
 
-#: A process that is being killed takes a moment to go, s.
+#: Waiting time for a process that is being killed, s.
 _PATIENCE_S = 3.0
-#: What file systems answer that have no locks.
+#: Errors of file systems without locks.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL)
 
-#: Locks of `lock_until_exit`, by path: open for as long as this process lives.
+#: Descriptors of `lock_until_exit` by path, open until this process ends.
 _held: dict[Path, int] = {}
 
 
 def lock_path(checkpoint: str | Path) -> Path:
-    """The lock file of a checkpoint, beside it."""
+    """Path of a checkpoint's lock file, in the same folder."""
     path = Path(os.path.abspath(checkpoint))
     return path.with_name(f".{path.name}.lock")
 
 
 @contextmanager
 def exclusive(checkpoints: Iterable[str | Path]) -> Iterator[None]:
-    """Have checkpoints (files or folders) for oneself within ``with``.
-
-    Where the file system has no locks, work goes on with a warning.
+    """Lock checkpoints (files or folders) within ``with``; on file systems without locks, log a warning.
 
     Raises
     ------
     InputError
-        Another process is at work on one of them.
+        Another process uses one of them.
     """
     locks: list[tuple[Path, int]] = []
     try:
@@ -52,24 +50,24 @@ def exclusive(checkpoints: Iterable[str | Path]) -> Iterator[None]:
         yield
     finally:
         for path, descriptor in locks:
-            # While the lock is held: one who waits for it sees then that the file is no longer the one of this name.
+            # Removed before the lock is released: a waiting process then sees that the path names another file.
             with suppress(OSError):
                 path.unlink(missing_ok=True)
             os.close(descriptor)
 
 
 def lock_until_exit(folder: str | Path) -> None:
-    """Have a folder of work files for oneself until this process ends (`exclusive`)."""
+    """Lock a folder of work files until this process ends; see `exclusive` for the errors."""
     path = Path(os.path.abspath(folder)) / ".lock"
     if path not in _held and (descriptor := _lock(folder, path)) is not None:
         _held[path] = descriptor
 
 
 def _lock(checkpoint: str | Path, path: Path) -> int | None:
-    """Descriptor of the locked file at ``path``; None where there are no locks."""
+    """Descriptor of the locked file at ``path``; None if the file system has no locks."""
     end = time.perf_counter() + _PATIENCE_S
     path.parent.mkdir(parents=True, exist_ok=True)
-    told = False
+    announced = False
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
@@ -79,24 +77,24 @@ def _lock(checkpoint: str | Path, path: Path) -> int | None:
             os.close(descriptor)
             if error.errno in _NO_LOCKS:
                 log.warning(
-                    "%s: no locks here (%s): two jobs at once would not be noticed", path.parent, error.strerror
+                    "%s: no file locks (%s): two jobs on one checkpoint are not detected", path.parent, error.strerror
                 )
                 return None
             if not isinstance(error, BlockingIOError):
                 raise
             if time.perf_counter() > end:
-                found = f"{holder or 'another process'} at work on it"
-                expected = "one job at a time; wait for it or end it, then run again"
+                found = f"in use by {holder or 'another process'}"
+                expected = "one job at a time; wait for the other or end it, then run again"
                 raise InputError(checkpoint, "checkpoint", found, expected) from None
-            if not told:
+            if not announced:
                 log.info("%s: waiting for %s", checkpoint, holder or "another process")
-                told = True
+                announced = True
             time.sleep(0.1)
             continue
         if _is_named(descriptor, path):
             break
         os.close(descriptor)
-    # On a full disk there is no room for the name: the lock holds all the same.
+    # The name cannot be written on a full disk; the lock is valid without it.
     with suppress(OSError):
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"process {os.getpid()} on {os.uname().nodename}\n".encode(), 0)
@@ -104,7 +102,7 @@ def _lock(checkpoint: str | Path, path: Path) -> int | None:
 
 
 def _is_named(descriptor: int, path: Path) -> bool:
-    """Whether a path still is the name of an open file."""
+    """Whether a path still names an open file."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except FileNotFoundError:

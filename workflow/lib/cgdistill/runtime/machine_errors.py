@@ -1,4 +1,4 @@
-"""Faults of the machine, not of program or input: a full disk, too little memory, a GPU that is gone."""
+"""Errors of the machine rather than of the program or its input: full disk, too little memory, failed GPU."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import os
 import re
 from pathlib import Path
 
-#: Faults of a disk.
+#: Error numbers of disks.
 _DISK = (
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE
 )  # fmt: skip
-#: What is written to see whether a disk takes something, bytes.
+#: Bytes written to test a disk.
 _PROBE_BYTES = 1 << 20
-#: No part of a message is longer.
-_LONGEST = 200
-# Libraries raise errors of many kinds; what they have in common is what they say.
+#: Longest text quoted from another library, characters.
+_MAX_LENGTH = 200
+# Libraries raise errors of many classes; only their messages have something in common.
 _NO_MEMORY = re.compile(
     r"(can't|cannot|could not|unable to|failed to) (re)?allocate|bad_alloc|out of memory|memory allocation failed"
-    # A thread that cannot start lacks room for its stack.
+    # A thread that cannot start has no memory for its stack.
     r"|can't start new thread|resource temporarily unavailable|CUDA_ERROR_OUT_OF_MEMORY|CUBLAS_STATUS_ALLOC_FAILED",
     re.IGNORECASE,
 )
@@ -26,13 +26,13 @@ _OF_GPU = re.compile(
     r"CUDA (error|driver|out of memory)|initializing CUDA|No CUDA|CUDA_ERROR_|\[CUDA\]|cuda runtime error|HIP error"
     r"|CU(BLAS|DNN|SPARSE|SOLVER)_STATUS|cuDNN error|NVML|no kernel image|off the bus|uncorrectable ECC"
 )
-_KINDS_OF_GPU = ("AcceleratorError", "OutOfMemoryError")  # of torch
+_GPU_ERRORS = ("AcceleratorError", "OutOfMemoryError")  # of torch
 
 
 def disk_fault(path: str | Path, error: BaseException) -> OSError | None:
-    """What is wrong with the disk where writing ``path`` failed with ``error``; None where it is in order.
+    """Error of the disk if it caused ``error`` while writing ``path``; None if the disk works.
 
-    Many libraries say only that writing failed. The disk is asked again: with a mebibyte at the end of the file.
+    Many libraries report only that writing failed. The cause is found by writing one mebibyte to the end of the file.
     """
     if isinstance(error, OSError) and error.errno in _DISK:
         return error
@@ -53,39 +53,42 @@ def disk_fault(path: str | Path, error: BaseException) -> OSError | None:
 
 
 def describe_machine_error(error: BaseException) -> str | None:
-    """The line that names a fault of the machine and what to do about it; None for any other error."""
+    """One line that names an error of the machine and its remedy; None for any other error."""
     if isinstance(error, OSError) and error.errno in _DISK:
         found = os.strerror(error.errno)
         return f"{error.filename or 'disk'}: writing: found {found}, expected room and permission; then run again"
-    kind, said = type(error).__name__, _first_line(error)
-    of_gpu = kind in _KINDS_OF_GPU or bool(_OF_GPU.search(said))
-    no_memory = isinstance(error, MemoryError) or kind == "OutOfMemoryError"
+    name, message = type(error).__name__, _quoted(error)
+    of_gpu = name in _GPU_ERRORS or bool(_OF_GPU.search(message))
+    no_memory = isinstance(error, MemoryError) or name == "OutOfMemoryError"
     no_memory |= isinstance(error, OSError) and error.errno == errno.ENOMEM
-    if no_memory or (not isinstance(error, BlockingIOError) and _NO_MEMORY.search(said)):
-        where, expected = f" in {place}" if (place := _place(error)) else "", "more, or less at once"
+    if no_memory or (not isinstance(error, BlockingIOError) and _NO_MEMORY.search(message)):
+        where = f" in {place}" if (place := _place(error)) else ""
         if of_gpu:
-            hint = "fewer jobs on a GPU (--resources gpu=N), lower training.batch_size, evaluation_batch_size"
+            hint = "run fewer jobs on a GPU (--resources gpu=N), or lower training.batch_size, evaluation_batch_size"
             hint += ", models_per_job or simulation.runs_per_job"
         else:
-            hint = "resources.<kind>.mem_mb on a cluster, fewer jobs at a time (--cores)"
-            hint += ", lower training.models_per_job or simulation.runs_per_job"
-        name = "GPU memory" if of_gpu else "memory"
-        return f"{name}: found too little{where} ({said}), expected {expected}: {hint}; checkpoints stand"
-    if of_gpu and (isinstance(error, RuntimeError) or kind == "OpenMMException"):
-        hint = "run again, checkpoints stand; device: auto takes the CPU where no GPU answers"
-        return f"GPU: found {said}, expected one that answers ({hint})"
+            hint = "raise resources.<kind>.mem_mb on a cluster, run fewer jobs at a time (--cores)"
+            hint += ", or lower training.models_per_job or simulation.runs_per_job"
+        memory = "GPU memory" if of_gpu else "memory"
+        return f"{memory}: found too little{where} ({message}), expected more: {hint}; checkpoints are kept"
+    if of_gpu and (isinstance(error, RuntimeError) or name == "OpenMMException"):
+        hint = "run again, checkpoints are kept; device: auto uses the CPU if no GPU works"
+        return f"GPU: found {message}, expected a working GPU ({hint})"
     return None
 
 
-def _first_line(error: BaseException) -> str:
-    """What an error says first, or its kind where it says nothing."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = lines[0] if lines else type(error).__name__
-    return said if len(said) <= _LONGEST else said[: _LONGEST - 1] + "…"
+def first_line(error: BaseException) -> str:
+    """First line of an error's message, or its class if the message is empty."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _quoted(error: BaseException) -> str:
+    message = first_line(error)
+    return message if len(message) <= _MAX_LENGTH else message[: _MAX_LENGTH - 1] + "…"
 
 
 def _place(error: BaseException) -> str:
-    """The innermost function of this package that an error came through."""
+    """Innermost function of this package in the traceback of an error."""
     found, trace, package = "", error.__traceback__, Path(__file__).parent.parent
     while trace is not None:
         code = trace.tb_frame.f_code

@@ -1,4 +1,4 @@
-"""How much memory is left to a job: before long work that will not fit."""
+"""Memory available to a job, to refuse work that will not fit before it starts."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ _CGROUPS = Path("/sys/fs/cgroup")
 
 
 def available_bytes(proc: Path = _PROC, cgroups: Path = _CGROUPS) -> int | None:
-    """Memory that this process can still take, of the machine and of its control groups; None where nobody tells.
+    """Memory available to this process within the machine and its control groups; None if the limit is unknown.
 
-    Batch systems and containers set the limits of control groups (version 2; of version 1 the one for memory).
+    Batch systems and containers limit memory by control groups (version 2, or the memory controller of version 1).
     """
     found = []
     try:
@@ -31,19 +31,19 @@ def available_bytes(proc: Path = _PROC, cgroups: Path = _CGROUPS) -> int | None:
 
 
 def _left(root: Path, path: str, limit: str, usage: str) -> list[int]:
-    """What the group and those around it leave; caches of files, which count as used, can be given back."""
+    """Memory left in a group and in each of its parents; file caches count as used but can be reclaimed."""
     found = []
-    own = root / path.lstrip("/")
-    for folder in (own, *own.parents):
+    group = root / path.lstrip("/")
+    for folder in (group, *group.parents):
         if folder != root and root not in folder.parents:
             break
         try:
-            most = int((folder / limit).read_text(encoding="ascii"))
+            maximum = int((folder / limit).read_text(encoding="ascii"))
             used = int((folder / usage).read_text(encoding="ascii"))
             for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines():
                 if line.startswith(("inactive_file ", "active_file ")):
                     used -= int(line.split()[1])
         except (OSError, ValueError):  # no limit ("max"), or no such group in this container
             continue
-        found.append(max(0, most - used))
+        found.append(max(0, maximum - used))
     return found

@@ -1,8 +1,8 @@
-"""Signals that ask a job to stop: noted while it works, heeded where it can go on from later.
+"""Signals that ask a job to stop: recorded on arrival, acted on at the next checkpoint.
 
-SIGTERM comes at a time limit or when a job is cancelled, SIGUSR1 as a warning some time before
-(``sbatch --signal``), SIGINT is Ctrl-C. Where nothing listens they end the process at once, as is their default;
-no file is left half by that (`provenance.whole_file`).
+SIGTERM is sent at a time limit or when a job is cancelled, SIGUSR1 as a warning before it (``sbatch --signal``), SIGINT
+by Ctrl-C. Without a `StopRequest` they end the process at once, as is their default; files stay complete
+(`atomic_files.whole_file`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 class Interrupted(SystemExit):
-    """The job was told to stop and has left what it goes on from; the process ends with status 128 + ``number``."""
+    """Exit of a job after a signal, with its checkpoint written; the status is 128 + ``number``."""
 
     def __init__(self, number: int, message: str = "") -> None:
         super().__init__(128 + number)
@@ -28,18 +28,18 @@ class Interrupted(SystemExit):
 
 
 class StopRequest:
-    """Within ``with``, `STOP_SIGNALS` become a request to stop; handlers of before are put back behind it.
+    """Request to stop, set by `STOP_SIGNALS` within ``with``; the former handlers are restored at its end.
 
-    In the main thread only: elsewhere Python allows no handlers, and the request never comes.
+    Only in the main thread: Python allows no signal handlers elsewhere, and the request is never set.
 
     Parameters
     ----------
     notify:
-        Called once with the number of the first signal, in the middle of whatever the main thread does.
+        Called once with the number of the first signal, between any two instructions of the main thread.
 
     Attributes
     ----------
-    number: of the first signal; 0 as long as none has come.
+    number: number of the first signal; 0 if there was none.
     """
 
     def __init__(self, notify: Callable[[int], object] | None = None) -> None:
@@ -52,14 +52,14 @@ class StopRequest:
 
     @property
     def name(self) -> str:
-        """Name of the signal that came."""
+        """Name of the signal received."""
         return signal.Signals(self.number).name
 
     def interruption(self, where: str) -> Interrupted:
-        """What to raise for the signal that came; ``where`` follows its name in the message."""
+        """Exception to raise for the signal received; ``where`` follows its name in the message."""
         return Interrupted(self.number, f"{self.name} {where}")
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
+    def _record(self, number: int, _frame: FrameType | None) -> None:
         if self.number:
             return
         self.number = number
@@ -68,7 +68,7 @@ class StopRequest:
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in STOP_SIGNALS}
+            self._before = {number: signal.signal(number, self._record) for number in STOP_SIGNALS}
         return self
 
     def __exit__(
