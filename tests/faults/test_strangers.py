@@ -365,7 +365,7 @@ ASTRAY: dict[str, tuple[Callable[[Any], None], str]] = {
     "dataset": (_of_pointers("forces", attribute=False), "/forces: found a type that is neither numbers nor text"),
     "compound": (_compound_of_pointers, "/a/b/deep: found a type that is neither numbers nor text"),
     "link": (_in_another_file, "found a link into another file, expected data in this file"),
-    "unfilled": (_unfilled, "/more: found 12000000000000 bytes, of which 0 are in the file"),
+    "unfilled": (_unfilled, "/more: found 12000000000000 bytes, of which 0 are stored in the file"),
 }
 
 
