@@ -139,7 +139,7 @@ sys.path.insert(0, {unit!r})
 from bead_cases import bead_topology, make_frames
 from cgdistill.data.beads import BeadWriter
 from cgdistill.runtime.job import job
-from cgdistill.provenance.record import whole_file
+from cgdistill.runtime.atomic_files import whole_file
 with job(None):
     frames, types = make_frames(200)
     with whole_file({path!r}) as partial, BeadWriter(partial, bead_topology(types), {{}}) as writer:
