@@ -255,7 +255,7 @@ def test_figures(suffix, start, run, tmp_path):
     ("arguments", "message"),
     [
         (["cdf", "nothing.xtc"], "nothing.xtc: file: found nothing"),
-        (["cdf", str(ROOT / "README.md")], "a file with names of beads, or a topology beside it"),
+        (["cdf", str(ROOT / "README.md")], "a file with names of beads, or a topology"),
         (["rdf", str(DEMO / "des128.trr")], "des128.trr: names: found none"),
         (["rdf", MODEL, "--types", "A", "B"], "found LAMMPS types up to 3, expected 2: A, B"),
         (["rdf", REFERENCE, "--r-max", "12"], "expected at most 11.300 A, half of the smallest width"),

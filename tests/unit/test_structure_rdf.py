@@ -1,8 +1,9 @@
-"""RDF against freud, the ideal gas and a lattice."""
+"""RDF against freud, mdtraj, the ideal gas and a lattice."""
 
 from __future__ import annotations
 
 import freud
+import mdtraj
 import numpy as np
 import pytest
 from cgdistill.geometry.cells import perpendicular_widths_A
@@ -39,6 +40,26 @@ def test_rdf_agrees_with_freud(cell):
             shells = np.diff(GRID.edges**3)
             difference = np.abs(found[f"{NAMES[a]}-{NAMES[b]}"] - expected.rdf) * shells
             assert difference.sum() < 2e-3 * (expected.rdf * shells).sum()
+
+
+@pytest.mark.parametrize("cell", [CUBIC, TRICLINIC], ids=["cubic", "triclinic"])
+def test_rdf_agrees_with_mdtraj(cell):
+    """mdtraj works in single precision. Frames of different volumes are not compared: it averages 1/V of the frames."""
+    positions, cells, types = gas(4, 300, cell, seed=5, spread=2)
+    found = curves_of(positions, cells, types)
+    topology = mdtraj.Topology()
+    chain = topology.add_chain()
+    for _ in types:
+        topology.add_atom("X", None, topology.add_residue("X", chain))
+    trajectory = mdtraj.Trajectory(positions / 10.0, topology)
+    trajectory.unitcell_vectors = cells / 10.0
+    for a in range(3):
+        for b in range(a, 3):
+            pairs = topology.select_pairs(np.flatnonzero(types == a), np.flatnonzero(types == b))
+            _, expected = mdtraj.compute_rdf(trajectory, pairs, r_range=(0.0, GRID.stop / 10.0), n_bins=GRID.n_bins)
+            shells = np.diff(GRID.edges**3)
+            difference = np.abs(found[f"{NAMES[a]}-{NAMES[b]}"] - expected) * shells
+            assert difference.sum() < 2e-3 * (expected * shells).sum(), (a, b)
 
 
 def test_ideal_gas_is_one():

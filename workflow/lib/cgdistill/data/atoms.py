@@ -6,7 +6,6 @@ Reads what MDAnalysis reads (GROMACS ``.gro``, ``.tpr``, ``.top``, ``.trr``; ``.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -18,17 +17,16 @@ import MDAnalysis as mda
 import numpy as np
 
 from ..core.errors import InputError
-from ..core.units import KJ_PER_KCAL
 from ..geometry.cells import is_restricted, restricted_cell
 from ..io.lammps_dump import is_dump, read_dump
 from ..io.trr import check_trr
 from ..io.untrusted import check_hdf5
 from ..runtime.job import log
 from .force_checks import N_FRAMES, ForceSanityCheck
+from .readers import MAX_COORDINATE_A, read_trajectory, read_universe
 
-#: No atom is that far away, A, or feels that much, kcal/mol/A; damaged numbers are.
-_FARTHEST_A = 1e6
-_STRONGEST_kcal_mol_A = 1e7
+#: Largest plausible component of a force; beyond it a file is damaged.
+_MAX_FORCE_kcal_mol_A = 1e7
 #: A frame's forces are not so many times those of the first frames of its file.
 _FORCE_JUMP = 10.0
 #: Changes of the volume that are told, and that are no longer those of one system at constant pressure.
@@ -72,24 +70,6 @@ class AtomFrame:
     time_ps: float
 
 
-def _universe(path: Path) -> Any:
-    """Universe of a topology file, nothing guessed."""
-    arguments: dict[str, Any] = {"to_guess": ()}
-    if path.suffix in (".top", ".itp"):
-        arguments |= {"topology_format": "ITP", "infer_system": True}
-    if not path.is_file():
-        raise InputError(path, "topology", "no such file", "a readable topology")
-    check_hdf5(path, "topology")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return mda.Universe(str(path), **arguments)
-    except Exception as error:  # MDAnalysis raises many kinds
-        raise InputError(
-            path, "topology", f"{type(error).__name__}: {error}", "a topology that MDAnalysis reads"
-        ) from None
-
-
 def read_topology(topology: str | Path, masses: str | Path | None = None) -> AtomTopology:
     """Read names, residues, masses and bonds.
 
@@ -106,14 +86,14 @@ def read_topology(topology: str | Path, masses: str | Path | None = None) -> Ato
     InputError
         Unreadable, no masses, or two topologies that do not agree.
     """
-    universe = _universe(Path(topology))
+    universe = read_universe(Path(topology), "a topology that MDAnalysis reads")
     atoms = universe.atoms
     for attribute in ("names", "resnames"):
         if not hasattr(atoms, attribute):
             raise InputError(topology, attribute, "none", "atom and residue names")
     second = atoms
     if masses is not None:
-        second = _universe(Path(masses)).atoms
+        second = read_universe(Path(masses), "a topology that MDAnalysis reads").atoms
         if len(second) != len(atoms):
             raise InputError(masses, "number of atoms", len(second), f"{len(atoms)} as in {topology}")
         if hasattr(second, "names"):
@@ -179,42 +159,21 @@ def _check_h5md_cell(path: Path) -> None:
         raise InputError(path, "particles/*/box/edges", found, "H5MD with a periodic cell") from None
 
 
-def _mda_frames(path: Path, topology: AtomTopology) -> Iterator[AtomFrame]:
-    check_hdf5(path, "trajectory")
+def _mdanalysis_frames(path: Path, topology: AtomTopology) -> Iterator[AtomFrame]:
     if path.suffix in (".h5md", ".h5"):
+        check_hdf5(path, "trajectory")
         _check_h5md_cell(path)
     number = 0
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            reader = mda.Universe(topology.universe._topology, str(path)).trajectory
-    except Exception as error:
-        raise InputError(
-            path, "trajectory", f"{type(error).__name__}: {error}", f"frames of {topology.n_atoms} atoms"
-        ) from None
-    with reader:
-        steps = iter(reader)
-        while True:
-            where = f"frame {number}"
-            try:
-                step = next(steps, None)
-            except Exception as error:  # of many kinds, where the file is damaged
-                raise InputError(path, where, f"{type(error).__name__}: {error}", "a whole frame") from None
-            if step is None:
-                break
-            for kind, there in (("positions", step.has_positions), ("forces", step.has_forces)):
-                if not there:
-                    raise InputError(path, where, f"no {kind}", "positions and forces in every frame")
-            if step.dimensions is None:
-                raise InputError(path, where, "no cell", "a periodic cell")
-            yield AtomFrame(
-                positions_A=step.positions.astype(np.float64),
-                # MDAnalysis gives kJ/mol/A for every format.
-                forces_kcal_mol_A=step.forces.astype(np.float64) / KJ_PER_KCAL,
-                cell_A=np.asarray(step.triclinic_dimensions, dtype=np.float64),
-                time_ps=float(step.time),
-            )
-            number += 1
+    for frame in read_trajectory(path, topology.universe, topology.n_atoms, forces=True):
+        where = f"frame {number}"
+        if frame.positions_A is None:
+            raise InputError(path, where, "no positions", "positions and forces in every frame")
+        if frame.forces_kcal_mol_A is None:
+            raise InputError(path, where, "no forces", "positions and forces in every frame")
+        if frame.cell_A is None:
+            raise InputError(path, where, "no cell", "a periodic cell")
+        yield AtomFrame(frame.positions_A, frame.forces_kcal_mol_A, frame.cell_A, frame.time_ps)
+        number += 1
     if number == 0:
         raise InputError(path, "trajectory", "no frame", "at least one")
 
@@ -228,10 +187,10 @@ class _Sequence:
 
     def check(self, frame: AtomFrame, path: Path, where: str) -> None:
         """Numbers that can be those of a frame, and that follow on the frame before."""
-        _check_values("positions", frame.positions_A, _FARTHEST_A, "A", path, where)
-        _check_values("forces", frame.forces_kcal_mol_A, _STRONGEST_kcal_mol_A, "kcal/mol/A", path, where)
+        _check_values("positions", frame.positions_A, MAX_COORDINATE_A, "A", path, where)
+        _check_values("forces", frame.forces_kcal_mol_A, _MAX_FORCE_kcal_mol_A, "kcal/mol/A", path, where)
         volume_A3 = float(np.linalg.det(frame.cell_A)) if np.isfinite(frame.cell_A).all() else np.nan
-        if not 0 < volume_A3 < _FARTHEST_A**3:
+        if not 0 < volume_A3 < MAX_COORDINATE_A**3:
             raise InputError(path, where, f"cell {frame.cell_A.tolist()}", "three vectors that span a volume")
         if not np.isfinite(frame.time_ps):
             raise InputError(path, where, f"time {frame.time_ps}", "a finite time, ps")
@@ -325,7 +284,7 @@ def read_frames(
 
     def checked(path: Path) -> Iterator[AtomFrame]:
         is_text = is_dump(path)
-        frames = _dump_frames(path, units, topology.n_atoms) if is_text else _mda_frames(path, topology)
+        frames = _dump_frames(path, units, topology.n_atoms) if is_text else _mdanalysis_frames(path, topology)
         for number, frame in enumerate(frames):
             sequence.check(frame, path, f"frame {number}")
             yield frame

@@ -6,7 +6,6 @@ trajectory with a mapping file. Frames are read when asked for; only one is held
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +15,10 @@ import numpy as np
 
 from ..core.errors import InputError
 from ..io.lammps_dump import is_dump, read_dump
-from ..io.untrusted import check_hdf5
 from .beads import BeadFile
+from .readers import DESMOND_SUFFIX, MAX_COORDINATE_A, read_trajectory, read_universe
 
-#: No bead is that far away, A; damaged numbers are.
-_FARTHEST_A = 1e6
+_TOPOLOGY = "a file with names of beads, or a topology (--topology)"
 #: Attributes of MDAnalysis that may hold the type of a bead, in the order in which they are tried.
 TYPE_ATTRIBUTES = ("names", "types", "resnames")
 
@@ -109,7 +107,7 @@ def open_trajectory(paths: Sequence[Path], origin: Origin) -> BeadTrajectory:
         does not hold. Some of it when the frames are read.
     """
     for path in paths:
-        if not path.is_file():
+        if not (path.is_dir() if path.suffix == DESMOND_SUFFIX else path.is_file()):
             raise InputError(path, "file", "nothing", "a trajectory")
     if origin.mapping is not None:
         names, types, read = _of_atoms(paths, origin)
@@ -131,7 +129,7 @@ def _chosen(frames: Iterator[PositionFrame], origin: Origin, source: str) -> Ite
     number = 0
     for place, frame in enumerate(frames):
         # A NaN compares as false.
-        if not np.abs(frame.positions_A).max() <= _FARTHEST_A:
+        if not np.abs(frame.positions_A).max() <= MAX_COORDINATE_A:
             raise InputError(source, f"frame {place}", "positions not finite or beyond all bounds", "numbers, A")
         if not 0 < np.linalg.det(frame.cell_A) < np.inf:
             raise InputError(source, f"frame {place}, cell", frame.cell_A.tolist(), "a cell of positive volume")
@@ -199,7 +197,7 @@ def _of_dumps(paths: Sequence[Path], origin: Origin) -> Parts:
 
 def _of_mdanalysis(paths: Sequence[Path], origin: Origin) -> Parts:
     """Beads as the atoms of MDAnalysis."""
-    universe = _universe(origin.topology or paths[0])
+    universe = read_universe(origin.topology or paths[0], _TOPOLOGY)
     found = [name for name in TYPE_ATTRIBUTES if hasattr(universe.atoms, name)]
     if not found:
         raise InputError(origin.topology or paths[0], "names", "none", "names of beads, or a topology beside it")
@@ -256,54 +254,13 @@ def _positions(paths: Sequence[Path], universe: Any, n_atoms: int, origin: Origi
                     raise InputError(path, f"step {dumped.step}", found, expected)
                 yield PositionFrame(_time(dumped.time_ps), dumped.positions_A, dumped.cell_A)
         else:
-            yield from _read_by_mdanalysis(path, universe, n_atoms, origin.cell_A)
-
-
-def _read_by_mdanalysis(path: Path, universe: Any, n_atoms: int, cell_A: np.ndarray | None) -> Iterator[PositionFrame]:
-    import MDAnalysis as mda
-
-    check_hdf5(path, "trajectory")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            reader = mda.Universe(universe._topology, str(path)).trajectory
-    except Exception as error:  # MDAnalysis raises many kinds
-        raise InputError(path, "trajectory", f"{type(error).__name__}: {error}", f"frames of {n_atoms} atoms") from None
-    with reader:
-        steps = iter(reader)
-        number = 0
-        while True:
-            try:
-                step = next(steps, None)
-            except Exception as error:  # of many kinds, where the file is damaged
-                found = f"{type(error).__name__}: {error}"
-                raise InputError(path, f"frame {number}", found, "a whole frame") from None
-            if step is None:
-                return
-            cell = cell_A if step.dimensions is None else np.asarray(step.triclinic_dimensions, dtype=np.float64)
-            if cell is None:
-                raise InputError(path, f"frame {number}", "no cell", "a periodic cell, in the file or given")
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # a file without times
-                time_ps = float(step.time)
-            yield PositionFrame(time_ps, step.positions.astype(np.float64), cell)
-            number += 1
-
-
-def _universe(path: Path) -> Any:
-    """What MDAnalysis reads of a file without guessing."""
-    import MDAnalysis as mda
-
-    if not path.is_file():
-        raise InputError(path, "topology", "no such file", "a readable topology")
-    check_hdf5(path, "topology")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return mda.Universe(str(path), to_guess=())
-    except Exception as error:  # MDAnalysis raises many kinds
-        found = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(path, "topology", found, "a file with names of beads, or a topology beside it") from None
+            for number, frame in enumerate(read_trajectory(path, universe, n_atoms)):
+                cell = origin.cell_A if frame.cell_A is None else frame.cell_A
+                if cell is None:
+                    raise InputError(path, f"frame {number}", "no cell", "a periodic cell, in the file or given")
+                if frame.positions_A is None:
+                    raise InputError(path, f"frame {number}", "no positions", "positions in every frame")
+                yield PositionFrame(frame.time_ps, frame.positions_A, cell)
 
 
 def _time(time_ps: float | None) -> float:
