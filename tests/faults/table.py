@@ -16,7 +16,7 @@ from running_cases import CLOCK, CRASH, DISK, ELSEWHERE, GPU, MEMORY, RUNNING, S
 from training_faults import TRAINING_FAULTS
 
 DOCUMENT = ROOT / "docs" / "faults.md"
-_OUTCOMES = {"refused": "refused", "told": "goes on, with a warning", "works": "works"}
+_OUTCOMES = {"refused": "refused", "warning": "warning", "works": "works"}
 
 
 def _plain(message: str) -> str:
@@ -31,8 +31,8 @@ def table() -> str:
     """The faults by group as Markdown, with counts."""
     counts = Counter(case.outcome for case in FAULTS)
     lines = [
-        f"{len(FAULTS)} faults: {counts['refused']} are refused, {counts['told']} named in a warning, "
-        f"{counts['works']} do no harm.",
+        f"{len(FAULTS)} faults: {counts['refused']} are refused, {counts['warning']} cause a warning, "
+        f"{counts['works']} are handled.",
     ]
     for group, cases in groupby(FAULTS, key=lambda case: case.group):
         rows = list(cases)

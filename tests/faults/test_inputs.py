@@ -30,7 +30,7 @@ def test_fault(case: Fault, tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
         return
     case.act(tmp_path)
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    if case.outcome == "told":
+    if case.outcome == "warning":
         assert any(re.search(case.message, line) for line in warnings), warnings
 
 

@@ -82,7 +82,7 @@ def test_frequency_of_an_oscillator():
 def test_sound_forces_have_no_fault_and_velocities_have():
     scale = scale_of(298.15)
     assert scale.fault() is None and scale.doubt() is None
-    scale.forget()
+    scale.reset()
     rng = np.random.default_rng(2)
     positions, _ = draw(298.15, rng)
     scale.add(positions, 30 * rng.normal(size=positions.shape) / np.sqrt(MASSES)[:, None], CELL)

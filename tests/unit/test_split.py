@@ -63,7 +63,7 @@ def test_file_round_trip_and_faults(tmp_path):
         read_split(path, 20)
     data = json.loads(path.read_text(encoding="utf-8"))
     faults = {
-        "a frame in two parts": data | {"valid": data["train"][:1]},
+        "a frame in two sets": data | {"valid": data["train"][:1]},
         "at least one frame": data | {"test": []},
         "train, valid and test": {"train": [0]},
         "JSON": [1, 2],

@@ -1,6 +1,6 @@
 """All-atom input: topology with masses, and a stream of frames with positions and forces.
 
-Reads what MDAnalysis reads (GROMACS ``.gro``, ``.tpr``, ``.top``, ``.trr``; ``.pdb``, ``.psf``,
+Formats: those of MDAnalysis (GROMACS ``.gro``, ``.tpr``, ``.top``, ``.trr``; ``.pdb``, ``.psf``,
 ``.prmtop``, H5MD, Amber NetCDF, ...) and LAMMPS text dumps with ``fx fy fz``.
 """
 
@@ -27,9 +27,9 @@ from .readers import MAX_COORDINATE_A, read_trajectory, read_universe
 
 #: Largest plausible component of a force; beyond it a file is damaged.
 _MAX_FORCE_kcal_mol_A = 1e7
-#: A frame's forces are not so many times those of the first frames of its file.
+#: Largest ratio of the RMS force of a frame to that of the first frames of its file.
 _FORCE_JUMP = 10.0
-#: Changes of the volume that are told, and that are no longer those of one system at constant pressure.
+#: Relative change of the volume that is logged, and ratio of volumes that one system in equilibrium cannot have.
 _VOLUME_CHANGE = 1e-3
 _VOLUME_JUMP = 1.5
 
@@ -43,7 +43,7 @@ class AtomTopology:
     names, residue_names: (n_atoms,)
     residues: (n_atoms,) index of the residue of each atom, from 0, in order of appearance.
     masses_g_mol: (n_atoms,)
-    bonds: (n_bonds, 2) atom indices; empty where the topology lists none.
+    bonds: (n_bonds, 2) atom indices; empty if the topology lists none.
     universe: MDAnalysis universe, for selections.
     """
 
@@ -71,20 +71,20 @@ class AtomFrame:
 
 
 def read_topology(topology: str | Path, masses: str | Path | None = None) -> AtomTopology:
-    """Read names, residues, masses and bonds.
+    """Names, residues, masses and bonds of a topology.
 
     Parameters
     ----------
     topology:
-        Atoms, residues and, where the format has them, masses and bonds.
+        File with atoms, residues and, depending on the format, masses and bonds.
     masses:
-        A second topology (GROMACS ``.top``, ``.tpr``, LAMMPS data, ...) for masses and bonds where the
-        first has none. Same atoms in the same order.
+        Second topology (GROMACS ``.top``, ``.tpr``, LAMMPS data, ...) with masses and bonds, if the first has none; the
+        same atoms in the same order.
 
     Raises
     ------
     InputError
-        Unreadable, no masses, or two topologies that do not agree.
+        An unreadable file, no masses, or two topologies that do not agree.
     """
     universe = read_universe(Path(topology), "a topology that MDAnalysis reads")
     atoms = universe.atoms
@@ -142,7 +142,7 @@ def _dump_frames(path: Path, units: str | None, n_atoms: int) -> Iterator[AtomFr
 
 
 def _check_h5md_cell(path: Path) -> None:
-    """Cell vectors of an H5MD file lie as MDAnalysis takes them, which keeps lengths and angles alone."""
+    """Check the orientation of the cell vectors in an H5MD file, of which MDAnalysis keeps only lengths and angles."""
     try:
         with h5py.File(path, "r") as file:
             for name, particles in file.get("particles", {}).items():
@@ -179,14 +179,14 @@ def _mdanalysis_frames(path: Path, topology: AtomTopology) -> Iterator[AtomFrame
 
 
 class _Sequence:
-    """Checks of every frame, by itself and against those before, over all files."""
+    """Checks of every frame and of the sequence of frames, across all files."""
 
     def __init__(self) -> None:
         self._first_A3 = self._last_A3 = self._last_ps = np.nan
         self._varies = False
 
     def check(self, frame: AtomFrame, path: Path, where: str) -> None:
-        """Numbers that can be those of a frame, and that follow on the frame before."""
+        """Check that the values are plausible, and continue those of the previous frame."""
         _check_values("positions", frame.positions_A, MAX_COORDINATE_A, "A", path, where)
         _check_values("forces", frame.forces_kcal_mol_A, _MAX_FORCE_kcal_mol_A, "kcal/mol/A", path, where)
         volume_A3 = float(np.linalg.det(frame.cell_A)) if np.isfinite(frame.cell_A).all() else np.nan
@@ -203,75 +203,74 @@ class _Sequence:
             raise InputError(path, where, found, "one system in equilibrium")
         if not self._varies and abs(volume_A3 / self._first_A3 - 1) > _VOLUME_CHANGE:
             self._varies = True
-            log.warning("%s: %s: the cell changes; a simulation keeps that of the frame it starts from", path, where)
+            log.warning("%s: %s: the cell changes; a simulation uses the cell of its start frame", path, where)
         self._last_A3, self._last_ps = volume_A3, frame.time_ps
         if np.isnan(self._first_A3):
             self._first_A3 = volume_A3
 
 
-def _check_values(kind: str, values: np.ndarray, limit: float, unit: str, path: Path, where: str) -> None:
+def _check_values(quantity: str, values: np.ndarray, limit: float, unit: str, path: Path, where: str) -> None:
     # A NaN compares as false.
     if np.abs(values).max() <= limit:
         return
     atom = int(np.flatnonzero(~(np.abs(values) <= limit).all(axis=1))[0])
     if np.isfinite(values[atom]).all():
-        found = f"{kind} of atom {atom + 1} up to {np.abs(values[atom]).max():.3g} {unit}"
+        found = f"{quantity} of atom {atom + 1} up to {np.abs(values[atom]).max():.3g} {unit}"
         raise InputError(path, where, found, f"at most {limit:g} {unit} (is the file damaged?)")
-    raise InputError(path, where, f"{kind} of atom {atom + 1} not finite", "finite numbers")
+    raise InputError(path, where, f"{quantity} of atom {atom + 1} not finite", "finite numbers")
 
 
-def _judged(
-    frames: Iterator[AtomFrame], scale: ForceSanityCheck, path: Path, check_forces: bool
+def _checked_forces(
+    frames: Iterator[AtomFrame], check: ForceSanityCheck, path: Path, check_forces: bool
 ) -> Iterator[AtomFrame]:
-    """The frames of a file, once those at its start have been found to hold forces that can be."""
-    scale.forget()
-    told = False
+    """Frames of a file, after the forces of its first frames have passed the check."""
+    check.reset()
+    reported = False
 
-    def judge(where: str) -> None:
-        nonlocal told
-        fault = scale.fault()
-        if fault is None or told:
+    def report(where: str) -> None:
+        nonlocal reported
+        fault = check.fault()
+        if fault is None or reported:
             return
-        told = True
+        reported = True
         if check_forces:
-            for more in islice(frames, N_FRAMES - scale.n_frames):  # more frames name the unit more surely
-                scale.add(more.positions_A, more.forces_kcal_mol_A, more.cell_A)
-            raise InputError(path, where, *(scale.fault() or fault))
+            for more in islice(frames, N_FRAMES - check.n_frames):  # more frames identify the unit more reliably
+                check.add(more.positions_A, more.forces_kcal_mol_A, more.cell_A)
+            raise InputError(path, where, *(check.fault() or fault))
         log.warning("%s: %s: found %s, expected %s", path, where, *fault)
 
     for number, frame in enumerate(frames):
         if number > 0:
             rms = float(np.sqrt((frame.forces_kcal_mol_A**2).sum() / len(frame.forces_kcal_mol_A)))
-            if check_forces and rms > _FORCE_JUMP * scale.rms_kcal_mol_A:
+            if check_forces and rms > _FORCE_JUMP * check.rms_kcal_mol_A:
                 found = f"forces of {rms:.3g} kcal/mol/A (RMS)"
-                expected = f"about {scale.rms_kcal_mol_A:.3g} as before, or mapping.check_forces: false"
+                expected = f"about {check.rms_kcal_mol_A:.3g} as in the first frames, or mapping.check_forces: false"
                 raise InputError(path, f"frame {number}", found, expected)
         if number < N_FRAMES:
-            scale.add(frame.positions_A, frame.forces_kcal_mol_A, frame.cell_A)
+            check.add(frame.positions_A, frame.forces_kcal_mol_A, frame.cell_A)
             if number in (0, N_FRAMES - 1):
-                judge(f"frame {number}")
+                report(f"frame {number}")
         yield frame
-    judge(f"frame {scale.n_frames - 1}")
+    report(f"frame {check.n_frames - 1}")
 
 
 def read_frames(
     topology: AtomTopology, trajectories: Sequence[str | Path], units: str | None = None, check_forces: bool = True
 ) -> Iterator[AtomFrame]:
-    """Stream the frames of one or more trajectory files in order.
+    """Frames of one or more trajectory files in order, one at a time.
 
     Parameters
     ----------
     units:
-        LAMMPS unit style of dumps that do not state theirs.
+        LAMMPS unit style of dumps without ``ITEM: UNITS``.
     check_forces:
-        Refuse what `ForceSanityCheck` refuses, and a frame whose forces are many times those of the first of its file;
-        else the log says so and no more.
+        Whether forces that fail `ForceSanityCheck`, or grow within a file, are errors; otherwise a warning is logged.
 
     Raises
     ------
     InputError
-        Unreadable file, other atom count, no forces, no cell, values that are not finite or beyond all bounds, times
-        that do not increase, or forces that cannot be those on these atoms. File and frame are named.
+        An unreadable file, another number of atoms, no forces or cell, values that are not finite or implausible,
+        times that do not increase, or forces that are not those on these atoms. File and frame are named.
     """
     paths = [Path(name) for name in trajectories]
     for path in paths:
@@ -279,7 +278,7 @@ def read_frames(
             raise InputError(path, "trajectory", "no such file", "a readable trajectory")
         if path.suffix == ".trr":
             check_trr(path, topology.n_atoms)
-    scale = ForceSanityCheck(topology.masses_g_mol, topology.residues, topology.bonds)
+    check = ForceSanityCheck(topology.masses_g_mol, topology.residues, topology.bonds)
     sequence = _Sequence()
 
     def checked(path: Path) -> Iterator[AtomFrame]:
@@ -291,18 +290,18 @@ def read_frames(
 
     for path in paths:
         try:
-            yield from _judged(checked(path), scale, path, check_forces)
+            yield from _checked_forces(checked(path), check, path, check_forces)
         finally:
-            # Also where whoever reads has enough frames.
-            if scale.n_frames:
-                log.info("%s: %s", path, scale.summary())
-                doubt = scale.doubt()
+            # Also if the caller stops before the last frame.
+            if check.n_frames:
+                log.info("%s: %s", path, check.summary())
+                doubt = check.doubt()
                 if doubt is not None:
                     log.warning("%s: %s", path, doubt)
 
 
 def count_frames(topology: AtomTopology, trajectories: Sequence[str | Path]) -> int | None:
-    """Number of frames where it can be had without reading them all, else None."""
+    """Number of frames, or None if they would all have to be read to know it."""
     total = 0
     for name in trajectories:
         if is_dump(name):

@@ -1,14 +1,14 @@
-"""Bead trajectories on disk: one HDF5 file with units, provenance and the atom-to-bead table.
+"""Bead trajectories: one HDF5 file with units, provenance and the assignment of atoms to beads.
 
 Layout (all datasets carry an attribute ``unit``)::
 
-    positions   (n_frames, n_beads, 3)  A           centres of mass, not wrapped
+    positions   (n_frames, n_beads, 3)  A           centres of mass, unwrapped
     forces      (n_frames, n_beads, 3)  kcal/mol/A  optional
     cell        (n_frames, 3, 3)        A           rows are the cell vectors a, b, c
     time        (n_frames,)             ps
     bead_types  (n_beads,)              index into type_names
     masses      (n_beads,)              g/mol
-    residues    (n_beads,)              index of the residue that the bead belongs to
+    residues    (n_beads,)              index of the residue of each bead
     atoms       (n_atoms,)              bead of each atom of the all-atom system, -1 for none
 
 and the attributes ``format``, ``type_names``, ``bead_names`` and ``provenance`` (JSON).
@@ -31,7 +31,7 @@ from ..io.hdf5_writer import Hdf5Output
 from ..io.untrusted import open_hdf5
 
 FORMAT = "cgdistill-beads-1"
-#: What h5py and JSON raise on a file that is not whole.
+#: Exceptions that h5py and JSON raise on an incomplete file.
 _DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError)
 _UNITS = {
     "positions": "A",
@@ -46,23 +46,23 @@ _UNITS = {
 
 
 def _in_pieces(dataset: h5py.Dataset) -> np.ndarray:
-    """All of a dataset of one chunk per frame: of each chunk that is read at once, HDF5 keeps 7 kB."""
+    """A complete dataset of one chunk per frame, read in pieces: HDF5 keeps 7 kB for each chunk of one read."""
     pieces = [dataset[start : start + 256] for start in range(0, len(dataset), 256)]
     return np.concatenate(pieces) if pieces else np.asarray(dataset[:])
 
 
 @dataclass(frozen=True)
 class BeadTopology:
-    """What does not change from frame to frame.
+    """Properties of the beads that do not change from frame to frame.
 
     Attributes
     ----------
     type_names: names of the bead types, in the order of their index.
     bead_types: (n_beads,) index into ``type_names``.
-    bead_names: (n_beads,) name of each bead in its residue.
+    bead_names: (n_beads,) name of each bead within its residue.
     masses_g_mol: (n_beads,)
     residues: (n_beads,) index of the residue of each bead.
-    atom_beads: (n_atoms,) bead of each atom, -1 for none; empty where no all-atom system stands behind.
+    atom_beads: (n_atoms,) bead of each atom, -1 for none; empty without an all-atom system.
     """
 
     type_names: tuple[str, ...]
@@ -83,7 +83,7 @@ class BeadTopology:
         return len(self.type_names)
 
     def type_masses_g_mol(self) -> np.ndarray:
-        """(n_types,) mass of each type, g/mol (that of its first bead; NaN where there is none)."""
+        """(n_types,) mass of each type, g/mol: that of its first bead, NaN for a type without beads."""
         masses = np.full(self.n_types, np.nan)
         for index in range(self.n_types):
             members = np.flatnonzero(self.bead_types == index)
@@ -94,7 +94,7 @@ class BeadTopology:
 
 @dataclass(frozen=True)
 class BeadFrames:
-    """Some frames in memory: positions and forces (n, n_beads, 3), cells (n, 3, 3), times (n,)."""
+    """Frames in memory: positions and forces (n, n_beads, 3), cells (n, 3, 3), times (n,)."""
 
     positions_A: np.ndarray
     forces_kcal_mol_A: np.ndarray | None
@@ -106,7 +106,7 @@ class BeadFrames:
 
 
 class BeadWriter:
-    """Write a bead trajectory frame by frame or in chunks; memory does not grow with the frames."""
+    """Writer of a bead trajectory, frame by frame or in chunks; memory does not grow with the number of frames."""
 
     def __init__(
         self,
@@ -115,14 +115,14 @@ class BeadWriter:
         provenance: Mapping[str, Any],
         forces: bool = True,
     ) -> None:
-        # The newer layout has checksums in everything but the data; HDF5 can crash on what lacks them.
+        # The newer layout has checksums of all metadata; HDF5 can crash on damaged metadata without them.
         self._output = Hdf5Output(path, libver=("v110", "v110"))
         self._file = self._output.file
         n = topology.n_beads
         shapes = {"positions": (n, 3), "cell": (3, 3), "time": ()} | ({"forces": (n, 3)} if forces else {})
         for name, shape in shapes.items():
             dtype = "f4" if name in ("positions", "forces") else "f8"
-            # With a checksum per frame (Fletcher's, of HDF5): damage on disk is no data.
+            # A checksum per frame (HDF5's Fletcher-32): data damaged on disk are an error when they are read.
             data = self._file.create_dataset(
                 name, (0, *shape), dtype, maxshape=(None, *shape), chunks=(1, *shape), fletcher32=True
             )
@@ -134,7 +134,7 @@ class BeadWriter:
             "atoms": topology.atom_beads.astype("i4"),
         }
         for name, values in fixed.items():
-            checksum = len(values) > 0  # no dataset of length 0 has chunks
+            checksum = len(values) > 0  # HDF5 has no chunks in empty datasets
             self._file.create_dataset(name, data=values, fletcher32=checksum).attrs["unit"] = _UNITS[name]
         self._file.attrs["format"] = FORMAT
         self._file.attrs["type_names"] = json.dumps(topology.type_names)
@@ -181,13 +181,13 @@ class BeadWriter:
 
 
 class BeadFile:
-    """Read a bead trajectory; frames are loaded when asked for.
+    """Reader of a bead trajectory; frames are loaded on demand.
 
     Raises
     ------
     InputError
-        Not a bead file, a dataset missing, a unit that is absent or other than the expected one, parts that do not fit
-        each other, or damage; that of a frame when it is loaded.
+        Not a bead file, a missing dataset, a missing or unexpected unit, inconsistent parts, or damage; damage of a
+        frame is found when it is loaded.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -200,10 +200,10 @@ class BeadFile:
             raise
         except _DAMAGE as error:
             self._file.close()
-            raise InputError(path, "file", f"{type(error).__name__}: {error}", f"a whole file of {FORMAT}") from None
+            raise InputError(path, "file", f"{type(error).__name__}: {error}", f"a complete file of {FORMAT}") from None
 
     def _open(self) -> None:
-        """Everything but positions and forces, checked."""
+        """Read and check everything except positions and forces."""
         path = self.path
         if self._file.attrs.get("format") != FORMAT:
             raise InputError(path, "attribute 'format'", self._file.attrs.get("format"), FORMAT)
@@ -235,10 +235,10 @@ class BeadFile:
         topology = self.topology
         names, n = topology.type_names, topology.n_beads
         for item, values in (("type_names", names), ("bead_names", topology.bead_names)):
-            # Names stand in files of LAMMPS, where a blank or a new line would begin something else.
+            # Names are written to files of LAMMPS, where they must not contain blanks or line breaks.
             plain = all(isinstance(name, str) and name.isprintable() and name.split() == [name] for name in values)
             self._expect(plain, item, values, "names without blanks")
-        self._expect(0 < len(set(names)) == len(names), "type_names", names, "names that differ")
+        self._expect(0 < len(set(names)) == len(names), "type_names", names, "unique names")
         sizes = {
             "bead_names": len(topology.bead_names),
             "masses": len(topology.masses_g_mol),
@@ -246,8 +246,8 @@ class BeadFile:
         }
         for item, size in sizes.items():
             self._expect(size == n > 0, item, f"{size} values", f"{n}, one per bead")
-        kinds, atoms = topology.bead_types, topology.atom_beads
-        self._expect(kinds.min() >= 0 and kinds.max() < len(names), "bead_types", kinds.max(), f"0 to {len(names) - 1}")
+        types, atoms = topology.bead_types, topology.atom_beads
+        self._expect(types.min() >= 0 and types.max() < len(names), "bead_types", types.max(), f"0 to {len(names) - 1}")
         masses = topology.masses_g_mol
         self._expect(bool((masses > 0).all() and np.isfinite(masses).all()), "masses", masses.min(), "positive, g/mol")
         in_range = len(atoms) == 0 or (atoms.min() >= -1 and atoms.max() < n)
@@ -263,10 +263,10 @@ class BeadFile:
             )
         steps = np.diff(self._times_ps)
         fits = bool(np.isfinite(self._times_ps).all() and (steps > 0).all())
-        self._expect(fits, "time", "times that do not increase", "one after another, ps")
+        self._expect(fits, "time", "times that do not increase", "increasing times, ps")
         bad = np.flatnonzero(~(np.isfinite(self._cells_A).all(axis=(1, 2)) & (np.linalg.det(self._cells_A) > 0)))
         if len(bad):
-            raise InputError(self.path, f"frame {bad[0]}, cell", self._cells_A[bad[0]].tolist(), "a volume")
+            raise InputError(self.path, f"frame {bad[0]}, cell", self._cells_A[bad[0]].tolist(), "a positive volume")
 
     def __len__(self) -> int:
         return len(self._times_ps)
@@ -287,7 +287,7 @@ class BeadFile:
         return self._cells_A.copy()
 
     def frames(self, index: slice | Sequence[int] | np.ndarray | None = None) -> BeadFrames:
-        """Load frames: all, a slice, or increasing indices (float64 arrays).
+        """Frames as float64 arrays: all, a slice, or those of increasing indices.
 
         Raises
         ------

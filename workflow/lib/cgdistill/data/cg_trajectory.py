@@ -1,7 +1,7 @@
-"""Bead trajectories of any origin, positions alone, for analysis.
+"""Positions of beads from any trajectory, for analysis.
 
-A bead file of the workflow, LAMMPS dumps, whatever MDAnalysis reads with beads as its atoms, or an all-atom
-trajectory with a mapping file. Frames are read when asked for; only one is held in memory.
+A bead file of the workflow, LAMMPS dumps, formats of MDAnalysis and mdtraj with beads as atoms, or an all-atom
+trajectory with a mapping file. Frames are read one at a time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .beads import BeadFile
 from .readers import DESMOND_SUFFIX, MAX_COORDINATE_A, read_trajectory, read_universe
 
 _TOPOLOGY = "a file with names of beads, or a topology (--topology)"
-#: Attributes of MDAnalysis that may hold the type of a bead, in the order in which they are tried.
+#: Attributes of MDAnalysis that may contain the type of a bead, in the order of preference.
 TYPE_ATTRIBUTES = ("names", "types", "resnames")
 
 
@@ -28,8 +28,8 @@ class PositionFrame(NamedTuple):
 
     Attributes
     ----------
-    time_ps: NaN where the file does not say.
-    positions_A: (n_beads, 3), wrapped or not.
+    time_ps: NaN if unknown.
+    positions_A: (n_beads, 3), wrapped or unwrapped.
     cell_A: (3, 3) rows are the cell vectors.
     """
 
@@ -40,19 +40,19 @@ class PositionFrame(NamedTuple):
 
 @dataclass(frozen=True)
 class Origin:
-    """What a user says about a trajectory that its files do not hold.
+    """Properties of a trajectory that its files do not contain, and the selection of frames.
 
     Attributes
     ----------
-    topology: names of the beads or atoms, where the trajectory has none.
-    mapping, masses: mapping file of an all-atom trajectory, and a topology with masses where the first has none.
-    units: ``real`` or ``metal``, of LAMMPS dumps that do not say.
-    types: names of the bead types: of the LAMMPS types 1, 2, ...; elsewhere their order. Empty: as found.
-    dump_types: names of the LAMMPS types where ``types`` is empty and there are as many; a dump has none itself.
+    topology: file with the names of the beads or atoms, if the trajectory has none.
+    mapping, masses: mapping file of an all-atom trajectory, and a topology with masses if the first has none.
+    units: ``real`` or ``metal``, of LAMMPS dumps without units.
+    types: names of the bead types: of LAMMPS types 1, 2, ...; in other formats their order. Empty: as in the file.
+    dump_types: names of the LAMMPS types if ``types`` is empty and their number matches; a dump contains no names.
     types_from: one of `TYPE_ATTRIBUTES`; None: the first that the topology has.
     cell_A: (3, 3) cell of a trajectory without one.
-    begin_ps, end_ps: frames before and after are left out.
-    stride: of those left, every so manieth is used.
+    begin_ps, end_ps: frames before and after are skipped.
+    stride: every stride-th of the remaining frames is used.
     """
 
     topology: Path | None = None
@@ -74,9 +74,9 @@ class BeadTrajectory:
 
     Attributes
     ----------
-    source: name in messages.
+    source: name of the trajectory in messages.
     type_names, bead_types: names of the types, and (n_beads,) index of the type of each bead.
-    read: gives the frames, each time from the first.
+    read: iterates over the frames, each time from the first.
     """
 
     source: str
@@ -98,25 +98,25 @@ class BeadTrajectory:
 
 
 def open_trajectory(paths: Sequence[Path], origin: Origin) -> BeadTrajectory:
-    """A trajectory of one or more files, read one after another.
+    """Trajectory of one or more files, read one after another.
 
     Raises
     ------
     InputError
-        A file that cannot be read, no cell, no types, other beads from frame to frame, times asked for that a file
-        does not hold. Some of it when the frames are read.
+        A file that cannot be read, no cell, no types, beads that change from frame to frame, or a range of times for a
+        file without times. Some errors occur only when the frames are read.
     """
     for path in paths:
         if not (path.is_dir() if path.suffix == DESMOND_SUFFIX else path.is_file()):
             raise InputError(path, "file", "nothing", "a trajectory")
     if origin.mapping is not None:
-        names, types, read = _of_atoms(paths, origin)
+        names, types, read = _mapped(paths, origin)
     elif paths[0].suffix == ".h5" and _is_bead_file(paths[0]):
         names, types, read = _of_bead_files(paths)
     elif is_dump(paths[0]):
         names, types, read = _of_dumps(paths, origin)
     else:
-        names, types, read = _of_mdanalysis(paths, origin)
+        names, types, read = _of_atom_files(paths, origin)
     source = ", ".join(map(str, paths))
     return BeadTrajectory(source, names, types, lambda: _chosen(read(), origin, source))
 
@@ -125,12 +125,14 @@ Parts = tuple[tuple[str, ...], np.ndarray, Callable[[], Iterator[PositionFrame]]
 
 
 def _chosen(frames: Iterator[PositionFrame], origin: Origin, source: str) -> Iterator[PositionFrame]:
-    """Frames within the range of times, every so manieth."""
+    """Every stride-th frame within the range of times."""
     number = 0
     for place, frame in enumerate(frames):
         # A NaN compares as false.
         if not np.abs(frame.positions_A).max() <= MAX_COORDINATE_A:
-            raise InputError(source, f"frame {place}", "positions not finite or beyond all bounds", "numbers, A")
+            raise InputError(
+                source, f"frame {place}", f"positions not finite or beyond {MAX_COORDINATE_A:g} A", "positions, A"
+            )
         if not 0 < np.linalg.det(frame.cell_A) < np.inf:
             raise InputError(source, f"frame {place}, cell", frame.cell_A.tolist(), "a cell of positive volume")
         if not np.isfinite(frame.time_ps) and not (origin.begin_ps is None and origin.end_ps is None):
@@ -145,14 +147,14 @@ def _chosen(frames: Iterator[PositionFrame], origin: Origin, source: str) -> Ite
 
 
 def _is_bead_file(path: Path) -> bool:
-    """Whether an HDF5 file is one of ours, or says to be; H5MD is for MDAnalysis."""
+    """Whether an HDF5 file is not H5MD, which MDAnalysis reads; other files are refused as bead files."""
     import h5py
 
     try:
         with h5py.File(path, "r") as file:
             return "h5md" not in file
-    except (OSError, RuntimeError, LookupError, ValueError):  # h5py's, where a file is damaged
-        return True  # refused with its cause
+    except (OSError, RuntimeError, LookupError, ValueError):  # of h5py, if the file is damaged
+        return True  # BeadFile reports the cause
 
 
 def _of_bead_files(paths: Sequence[Path]) -> Parts:
@@ -163,7 +165,7 @@ def _of_bead_files(paths: Sequence[Path]) -> Parts:
         for path in paths:
             with BeadFile(path) as file:
                 if not np.array_equal(file.topology.bead_types, topology.bead_types):
-                    raise InputError(path, "bead_types", "other beads", f"those of {paths[0]}")
+                    raise InputError(path, "bead_types", "different beads", f"those of {paths[0]}")
                 for chunk in file.chunks():
                     yield from map(PositionFrame, chunk.times_ps.tolist(), chunk.positions_A, chunk.cells_A)
 
@@ -171,7 +173,7 @@ def _of_bead_files(paths: Sequence[Path]) -> Parts:
 
 
 def _of_dumps(paths: Sequence[Path], origin: Origin) -> Parts:
-    """Beads with the column ``type``."""
+    """Beads of LAMMPS dumps, by the column ``type``."""
     first = next(read_dump(paths[0], origin.units))
     if first.types is None:
         raise InputError(paths[0], "columns", "no type", "a column 'type'")
@@ -189,18 +191,20 @@ def _of_dumps(paths: Sequence[Path], origin: Origin) -> Parts:
         for path in paths:
             for frame in read_dump(path, origin.units):
                 if frame.types is None or not np.array_equal(frame.types - 1, types):
-                    raise InputError(path, f"step {frame.step}", "other types", f"those of the start of {paths[0]}")
+                    raise InputError(
+                        path, f"step {frame.step}", "different types", f"those of the first frame of {paths[0]}"
+                    )
                 yield PositionFrame(_time(frame.time_ps), frame.positions_A, frame.cell_A)
 
     return names, types, read
 
 
-def _of_mdanalysis(paths: Sequence[Path], origin: Origin) -> Parts:
-    """Beads as the atoms of MDAnalysis."""
+def _of_atom_files(paths: Sequence[Path], origin: Origin) -> Parts:
+    """Beads as atoms of MDAnalysis."""
     universe = read_universe(origin.topology or paths[0], _TOPOLOGY)
     found = [name for name in TYPE_ATTRIBUTES if hasattr(universe.atoms, name)]
     if not found:
-        raise InputError(origin.topology or paths[0], "names", "none", "names of beads, or a topology beside it")
+        raise InputError(origin.topology or paths[0], "names", "none", "names of beads, or a topology (--topology)")
     attribute = origin.types_from or found[0]
     if attribute not in found:
         raise InputError(origin.topology or paths[0], attribute, "none", f"one of {', '.join(found)}")
@@ -215,7 +219,7 @@ def _of_mdanalysis(paths: Sequence[Path], origin: Origin) -> Parts:
     return names, types, lambda: _positions(paths, universe, len(labels), origin)
 
 
-def _of_atoms(paths: Sequence[Path], origin: Origin) -> Parts:
+def _mapped(paths: Sequence[Path], origin: Origin) -> Parts:
     """An all-atom trajectory, mapped frame by frame."""
     from ..io.text import read_yaml
     from .atoms import AtomFrame, read_topology
@@ -233,7 +237,7 @@ def _of_atoms(paths: Sequence[Path], origin: Origin) -> Parts:
         expected = "masses: another topology that holds them (.top, .tpr, LAMMPS data)"
         raise InputError(error.source, error.item, error.found, expected) from None
     mapper = Mapper(rules, topology)
-    # Forces are not looked at here, and trajectories for analysis seldom hold them.
+    # Forces are not needed here, and most trajectories for analysis have none.
     forces = np.zeros((topology.n_atoms, 3))
 
     def read() -> Iterator[PositionFrame]:
@@ -245,7 +249,7 @@ def _of_atoms(paths: Sequence[Path], origin: Origin) -> Parts:
 
 
 def _positions(paths: Sequence[Path], universe: Any, n_atoms: int, origin: Origin) -> Iterator[PositionFrame]:
-    """Positions of atoms of any kind, from dumps or by MDAnalysis."""
+    """Positions of atoms or beads from trajectory files."""
     for path in paths:
         if is_dump(path):
             for dumped in read_dump(path, origin.units):

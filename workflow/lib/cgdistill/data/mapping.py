@@ -1,10 +1,10 @@
-"""Mapping of atoms to beads: the bead trajectory of an all-atom one.
+"""Mapping of an all-atom trajectory to beads.
 
 For bead I of atoms i (Olowookere et al., arXiv 2510.26650; Shinkle et al., JCTC 2024, eq. 1-6)::
 
     M_I = sum m_i,    R_I = sum m_i r_i / M_I,    F_I = sum f_i
 
-with the residue made whole across the periodic boundary first.
+after each residue has been made whole across the periodic boundary.
 """
 
 from __future__ import annotations
@@ -28,24 +28,23 @@ from .unwrapping import carried, differences, placement
 
 
 class Mapper:
-    """Map frames of one all-atom system to beads.
+    """Mapping of the frames of one all-atom system to beads.
 
     Parameters
     ----------
     rules, topology:
-        Every residue of the topology has a rule, every atom of it belongs to one bead or is listed as
-        unmapped.
+        Rules for every residue of the topology.
 
     Raises
     ------
     InputError
-        Otherwise; residue and atom are named.
+        A residue without a rule, or an atom that is in no bead or in two and not listed as unmapped; both are named.
     """
 
     def __init__(self, rules: MappingRules, topology: AtomTopology) -> None:
         self.rules, self.atoms = rules, topology
         atom_beads = np.full(topology.n_atoms, -1, dtype=np.int64)
-        kinds: list[int] = []
+        types: list[int] = []
         names: list[str] = []
         residues: list[int] = []
         starts = np.flatnonzero(np.diff(topology.residues, prepend=-1))
@@ -53,34 +52,36 @@ class Mapper:
         for start, end in zip(starts, [*starts[1:], topology.n_atoms], strict=True):
             members = np.arange(start, end)
             residue = str(topology.residue_names[start])
-            # Residues of equal name and atoms share their plan: selections are slow.
+            # Residues with the same name and atoms share their plan, since selections are slow.
             key = (residue, *topology.names[members])
             if key not in plans:
                 plans[key] = self._plan(residue, members)
             for rule, offsets in plans[key]:
-                atom_beads[start + offsets] = len(kinds)
-                kinds.append(rules.types.index(rule.type))
+                atom_beads[start + offsets] = len(types)
+                types.append(rules.types.index(rule.type))
                 names.append(rule.name)
                 residues.append(int(topology.residues[start]))
-        absent = [name for index, name in enumerate(rules.types) if index not in kinds]
+        absent = [name for index, name in enumerate(rules.types) if index not in types]
         if absent:
-            raise InputError(rules.source, "types", f"no bead of type {', '.join(absent)} in the data", "beads of each")
+            raise InputError(
+                rules.source, "types", f"no bead of type {', '.join(absent)} in the data", "beads of every type"
+            )
         mapped = np.flatnonzero(atom_beads >= 0)
-        shape = (len(kinds), topology.n_atoms)
+        shape = (len(types), topology.n_atoms)
         mass = topology.masses_g_mol
-        bead_mass = np.bincount(atom_beads[mapped], mass[mapped], minlength=len(kinds))
+        bead_mass = np.bincount(atom_beads[mapped], mass[mapped], minlength=len(types))
         weights = mass[mapped] / bead_mass[atom_beads[mapped]]
         self._centre = csr_matrix((weights, (atom_beads[mapped], mapped)), shape=shape)
         self._sum = csr_matrix((np.ones(len(mapped)), (atom_beads[mapped], mapped)), shape=shape)
         self.topology = BeadTopology(
             type_names=rules.types,
-            bead_types=np.array(kinds),
+            bead_types=np.array(types),
             bead_names=tuple(names),
             masses_g_mol=bead_mass,
             residues=np.array(residues),
             atom_beads=atom_beads,
         )
-        # `_carried` (n_beads, n_placed) is the share of each bead's mass that moves with a placed atom.
+        # (n_beads, n_placed): fraction of each bead's mass that moves with a placed atom.
         self._placed, parents, _ = placement(topology.residues, topology.bonds)
         self._differences = differences(self._placed, parents, topology.n_atoms)
         self._carried = carried(self._centre, self._placed, parents)
@@ -92,7 +93,10 @@ class Mapper:
         rules, names = self.rules, self.atoms.names[members]
         if residue not in rules.residues:
             raise InputError(
-                rules.source, "residues", f"no entry for residue {residue}", f"{sorted(rules.residues)} plus it"
+                rules.source,
+                "residues",
+                f"no entry for residue {residue}",
+                f"an entry besides {sorted(rules.residues)}",
             )
         owner = np.full(len(members), -1)
         plan = []
@@ -114,7 +118,7 @@ class Mapper:
         if rule.select is not None:
             try:
                 chosen = self.atoms.universe.atoms[members].select_atoms(rule.select).indices - members[0]
-            except Exception as error:  # MDAnalysis raises many kinds
+            except Exception as error:  # MDAnalysis raises exceptions of many classes
                 raise InputError(self.rules.source, f"{where}.select", error, "an MDAnalysis selection") from None
         elif rule.atoms == "all":
             chosen = np.arange(len(members))
@@ -136,7 +140,7 @@ class Mapper:
         Raises
         ------
         InputError
-            A residue without bonds that is too long to be made whole.
+            A residue without bonds that is too large to be made whole.
         """
         positions = self._centre @ frame.positions_A
         vectors = self._differences @ frame.positions_A
@@ -156,20 +160,20 @@ class Mapper:
         return positions, self._sum @ frame.forces_kcal_mol_A
 
     def _cell(self, cell_A: np.ndarray) -> tuple[float, np.ndarray]:
-        """Smallest width and MDAnalysis' dimensions of a cell; those of the last one are kept."""
+        """Smallest width, and box as MDAnalysis describes it, of a cell; the last one is cached."""
         if self._last_cell is None or not np.array_equal(cell_A, self._last_cell[0]):
             width_A = float(perpendicular_widths_A(cell_A).min())
             self._last_cell = cell_A.copy(), width_A, triclinic_box(*cell_A)
         return self._last_cell[1:]
 
     def _check_size(self, reach_A: np.ndarray, width_A: float) -> None:
-        """Without bonds a residue is whole only while it reaches less than half the cell from its first atom."""
+        """Check that residues without bonds extend less than half the cell from their first atom."""
         if len(reach_A) and reach_A.max() > 0.45 * width_A:
             atom = int(self._placed[reach_A.argmax()])
             raise InputError(
                 "topology",
                 f"residue of atom {atom + 1} ({self.atoms.residue_names[atom]})",
-                f"reach of {reach_A.max():.1f} A without bonds",
+                f"extent of {reach_A.max():.1f} A without bonds",
                 f"under {0.45 * width_A:.1f} A, or a topology with bonds (.tpr, .top)",
             )
 
@@ -188,21 +192,21 @@ def map_trajectory(
     reach_A: float = 0.0,
     chunk: int = 64,
 ) -> int:
-    """Map a trajectory and write the bead file; returns the number of frames written.
+    """Number of frames written to the bead file of a mapped trajectory.
 
     Parameters
     ----------
     start_ps, stride, max_frames:
-        Discard what lies before ``start_ps``, then keep every ``stride``-th frame, at most ``max_frames``.
+        Frames before ``start_ps`` are skipped; of the others every ``stride``-th is used, at most ``max_frames``.
     check_forces:
         See `atoms.read_frames`.
     reach_A:
-        The largest distance that will be asked for later: cutoff of the network, range of the RDF and the ADF.
+        Largest distance needed later: cutoff of the network, range of RDF and ADF.
 
     Raises
     ------
     InputError
-        See `atoms.read_frames`; also no frame left, or a cell smaller than twice ``reach_A``.
+        See `atoms.read_frames`; no frame selected; a cell smaller than twice ``reach_A``.
     """
     written = 0
     bar = Progress(expected_frames or 0, "mapping", "frames")
@@ -241,7 +245,7 @@ def map_trajectory(
 
 
 def _check_reach(cell_A: np.ndarray, reach_A: float, source: str | Path) -> None:
-    """Half of the smallest width of the cell is at least ``reach_A``."""
+    """Check that half of the smallest width of the cell is at least ``reach_A``."""
     half_A = 0.5 * float(perpendicular_widths_A(cell_A).min())
     if reach_A > half_A:
         found = f"{2 * half_A:.3f} A between its faces"

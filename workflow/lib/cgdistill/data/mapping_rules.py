@@ -1,4 +1,4 @@
-"""The mapping file: which atoms make which bead."""
+"""Mapping file: the atoms of each bead."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class BeadRule:
 
 @dataclass(frozen=True)
 class MappingRules:
-    """A mapping file.
+    """Contents of a mapping file.
 
     Attributes
     ----------
     types: bead types in order.
     residues: rules by residue name.
-    unmapped: atom names by residue name that belong to no bead on purpose.
+    unmapped: by residue name, atoms that are deliberately in no bead.
     source: the file, for errors.
     """
 
@@ -48,8 +48,8 @@ class MappingRules:
         Raises
         ------
         InputError
-            Contents of another form, a bead of a type that is not listed, a listed type without a bead, a name used
-            twice.
+            Contents of another form, a bead of a type that is not listed, a listed type without a bead, a duplicate
+            name.
         """
         _check_form(data, source)
         residues: dict[str, tuple[BeadRule, ...]] = {}
@@ -67,14 +67,14 @@ class MappingRules:
                 )
             names = [rule.name for rule in rules]
             if len(set(names)) != len(names):
-                raise InputError(source, f"residues.{residue}.beads", f"names {names}", "names that differ")
+                raise InputError(source, f"residues.{residue}.beads", f"names {names}", "unique names")
             residues[residue] = tuple(rules)
         types = tuple(data["types"])
-        odd = [name for name in types if not TYPE_NAME.fullmatch(name)]
-        if odd:
-            raise InputError(source, "types", repr(odd[0]), f"names that match {TYPE_NAME.pattern}")
+        invalid = [name for name in types if not TYPE_NAME.fullmatch(name)]
+        if invalid:
+            raise InputError(source, "types", repr(invalid[0]), f"names that match {TYPE_NAME.pattern}")
         if len(set(types)) != len(types):
-            raise InputError(source, "types", list(types), "names that differ")
+            raise InputError(source, "types", list(types), "unique names")
         used = {rule.type for rules in residues.values() for rule in rules}
         if used != set(types):
             raise InputError(source, "types", list(types), f"the types of the beads: {sorted(used)}")
@@ -83,7 +83,7 @@ class MappingRules:
 
 
 def _check_form(data: Any, source: str | Path) -> None:
-    """Lists, mappings and names where they belong; the schema of the workflow says more."""
+    """Check the types of all entries; the schema of the workflow checks more."""
 
     def expect(fits: bool, where: str, found: Any, expected: str) -> None:
         if not fits:

@@ -1,4 +1,4 @@
-"""Frames as the network sees them: pairs computed once per frame, targets beside them."""
+"""Training frames: pairs within the cutoff, computed once per frame, and targets."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from ..runtime.job import progress
 from ..runtime.memory import available_bytes
 from .beads import BeadFile
 
-#: Frames that are read at a time.
+#: Frames read at a time.
 _CHUNK = 32
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Some frames as one set of beads.
+    """A batch of frames, as one set of beads.
 
     Attributes
     ----------
     species: (n_frames, n_beads) bead type + 1.
     first, second: (n_pairs,) indices into the flattened beads.
     vectors_A: (n_pairs, 3)
-    targets: by name, each with the frames as first axis.
+    targets: by name; the first axis is that of the frames.
     """
 
     species: torch.Tensor
@@ -46,8 +46,8 @@ class PairFrames:
     ----------
     bead_types: (n_beads,)
     first, second, vectors_A: per frame (n_pairs,), (n_pairs,), (n_pairs, 3), sorted by first and by type of second;
-        kept in 32 bits, for a thousand frames of a thousand beads are 60 million pairs.
-    targets: by name, arrays with the frames as first axis, in the order of the frames.
+        in 32 bits, since a thousand frames of a thousand beads have 60 million pairs.
+    targets: by name; the first axis is that of the frames.
     """
 
     bead_types: np.ndarray
@@ -60,21 +60,21 @@ class PairFrames:
     def from_beads(
         cls, beads: BeadFile, indices: Sequence[int] | np.ndarray, cutoff_A: float, show: bool = True
     ) -> PairFrames:
-        """Neighbour lists of the given frames (increasing indices); the target ``F`` where there are forces.
+        """Pairs of the given frames (increasing indices), and the target ``F`` if the file has forces.
 
-        Memory for each frame: 20 bytes per directed pair within the cutoff, 12 per bead for the forces. ``show``:
-        progress.
+        Memory per frame: 20 bytes per directed pair within the cutoff, 12 per bead for the forces. ``show`` displays
+        the progress.
 
         Raises
         ------
         InputError
-            Pairs that the first frames tell not to fit into memory.
+            The pairs will not fit into memory, judged by the first frames.
         """
         frames = cls(beads.topology.bead_types)
         forces = []
         indices = np.asarray(indices)
         topology = beads.topology
-        # Sorted by type as well: what the fused evaluation wants.
+        # Sorted by type as well, as the fused evaluation requires.
         neighbours = NeighbourList(cutoff_A, 0.0, topology.bead_types, topology.n_types)
         starts = range(0, len(indices), _CHUNK)
         for start in progress(starts, len(starts), "neighbour lists", "chunks") if show else starts:
@@ -96,11 +96,11 @@ class PairFrames:
         return len(self.first)
 
     def with_targets(self, targets: Mapping[str, torch.Tensor]) -> PairFrames:
-        """The same frames, their pairs shared, with more targets or others in place of those of the same name."""
+        """The same frames, sharing their pairs, with targets added or replaced."""
         return replace(self, targets={**self.targets, **targets})
 
     def _check_fits(self, n_frames: int, available: int | None, source: Path) -> None:
-        """The pairs of all frames fit into memory, judged by those that are here."""
+        """Check that the pairs of all frames fit into memory, judged by the frames read so far."""
         per_frame = sum(part.nbytes for parts in (self.first, self.second, self.vectors_A) for part in parts) / len(
             self
         )
@@ -109,13 +109,13 @@ class PairFrames:
             found = (
                 f"{n_frames * per_frame / 1e9:.1f} GB of pairs within the cutoff, {per_frame / 1e6:.3g} MB per frame"
             )
-            expected = f"at most the {available / 1e9:.1f} GB that are free: fewer frames (split), or more memory"
+            expected = f"at most the {available / 1e9:.1f} GB available: fewer frames (split), or more memory"
             raise InputError(source, f"{n_frames} frames", found, expected)
 
     def with_pairs_on(self, device: torch.device | str) -> PairFrames:
-        """The same frames with their pairs on a GPU, where batches are put together faster.
+        """The same frames with their pairs on a GPU, where batches are assembled faster.
 
-        On a CPU, or where they would fill more than half of the GPU's free memory, they stay where they are.
+        On a CPU, or if they would fill more than half of the GPU's free memory, the pairs stay in place.
         """
         pairs = (self.first, self.second, self.vectors_A)
         size = sum(part.nbytes for parts in pairs for part in parts)
@@ -125,7 +125,7 @@ class PairFrames:
         return replace(self, first=first, second=second, vectors_A=vectors)
 
     def batch(self, indices: Sequence[int], device: torch.device | str = "cpu") -> Batch:
-        """Frames of the given numbers as one batch on a device."""
+        """Frames with the given indices as one batch on a device."""
         n_beads = len(self.bead_types)
         types = torch.as_tensor(self.bead_types + 1, device=device)
         firsts, seconds = [], []

@@ -1,4 +1,4 @@
-"""Split of the frames into training, validation and test set, shared by all models."""
+"""Split of the frames into training, validation and test sets, shared by all models."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PARTS = ("train", "valid", "test")
 
 @dataclass(frozen=True)
 class Split:
-    """Increasing frame indices of each part."""
+    """Increasing frame indices of each set."""
 
     train: np.ndarray
     valid: np.ndarray
@@ -42,22 +42,22 @@ def split_frames(
     seed: int,
     max_train_frames: int | None = None,
 ) -> Split:
-    """Split frames by fraction.
+    """Split of frames by fraction.
 
     Parameters
     ----------
     fractions:
-        Of ``train``, ``valid`` and ``test``; they sum to 1.
+        Fractions of ``train``, ``valid`` and ``test``; they sum to 1.
     method:
         ``random`` (seeded, by frame) or ``blocks`` (contiguous: training first, then validation,
-        then test, so that correlated neighbours do not sit on both sides).
+        then test, so that correlated frames are not in different sets).
     max_train_frames:
-        Use only so many frames of the training part, evenly spaced in it.
+        Maximum number of training frames, evenly spaced in the training set.
 
     Raises
     ------
     InputError
-        A part would be empty.
+        A set would be empty.
     """
     counts = {name: int(round(fractions[name] * n_frames)) for name in ("valid", "test")}
     counts["train"] = n_frames - sum(counts.values())
@@ -79,12 +79,12 @@ def write_split(path: str | Path, split: Split, provenance: Mapping[str, Any]) -
 
 
 def read_split(path: str | Path, n_frames: int) -> Split:
-    """Read a split and check it against the number of frames that the trajectory has.
+    """Split in a file, checked against the number of frames of the trajectory.
 
     Raises
     ------
     InputError
-        A part is missing, empty, in disorder, overlaps another, or names a frame that does not exist.
+        A set is missing, empty, not sorted, overlaps another, or contains a frame that does not exist.
     """
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -92,26 +92,26 @@ def read_split(path: str | Path, n_frames: int) -> Split:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(path, "file", repr(error), "JSON with train, valid and test") from None
     for name, part in lists.items():
-        # Python's own integers: numpy would cut 2.7 and turn "3" into a number.
+        # Only Python integers: numpy would truncate 2.7 and convert "3".
         if not isinstance(part, list) or not all(type(index) is int for index in part):
-            raise InputError(path, name, "something else", "a list of frame indices")
+            raise InputError(path, name, "other values", "a list of frame indices")
         if not all(0 <= index < n_frames for index in part):
             raise InputError(
                 path, f"{name}, frame", next(i for i in part if not 0 <= i < n_frames), f"frames below {n_frames}"
             )
         if any(second < first for first, second in pairwise(part)):
-            raise InputError(path, name, "frames in disorder", "increasing frames")
+            raise InputError(path, name, "unsorted frames", "increasing frames")
     parts = {name: np.array(part, dtype=np.int64) for name, part in lists.items()}
     together = np.concatenate(list(parts.values()))
     if any(len(part) == 0 for part in parts.values()):
         raise InputError(path, "parts", {k: len(v) for k, v in parts.items()}, "at least one frame in each")
     if len(np.unique(together)) != len(together):
-        raise InputError(path, "parts", "a frame in two parts", "disjoint parts")
+        raise InputError(path, "parts", "a frame in two sets", "disjoint sets")
     return Split(**parts)
 
 
 def start_frame(train: np.ndarray, run_number: int, seed: int) -> int:
-    """Frame of the training set that a run starts from.
+    """Frame of the training set from which a run starts.
 
     Frames are drawn without repetition until all have been used. ``run_number`` counts from 0.
     """
