@@ -17,9 +17,11 @@ import numpy as np
 import torch
 from cgdistill.data.pair_frames import PairFrames
 from cgdistill.forcefield.hipnn import environment_gpu
+from cgdistill.forcefield.hipnn.evaluation import energies_and_forces
 from cgdistill.forcefield.hipnn.model import BeadModel
 from cgdistill.forcefield.hipnn.network_potential import JointNetworkPotential
-from cgdistill.training.trainer import LossWeights, loss_terms, predict_batches
+from cgdistill.forcefield.trainable import ModelOutput
+from cgdistill.training.loss import Objective
 
 from .context import Context
 from .systems import Beads
@@ -65,21 +67,16 @@ def md_steps(beads: Beads, model: BeadModel, n_replicas: int, evaluation: str, n
 
 def training_steps(frames: PairFrames, models: list[BeadModel], evaluation: str) -> Callable[[], None]:
     """One step of each model on one frame, loss on forces."""
-    weights, device = LossWeights(F=1.0), "cuda"
+    objective, device = Objective.constant({"F": 1.0}), "cuda"
     optimiser = torch.optim.Adam([weight for model in models for weight in model.parameters()], lr=1.0e-4)
-
-    def predict(batch) -> list[dict[str, torch.Tensor]]:
-        if evaluation != "stock":
-            return predict_batches(models, [batch] * len(models), differentiable=True)
-        arrays = batch.species, batch.first, batch.second, batch.vectors_A
-        found = [model.energies_and_forces(*arrays, differentiable=True, evaluation="stock") for model in models]
-        return [{"F": forces, "epsilon": epsilon} for epsilon, _, forces in found]
 
     def run() -> None:
         batch = frames.batch([0], device)
         optimiser.zero_grad()
-        terms = loss_terms(predict(batch), [batch.targets] * len(models), weights)
-        torch.stack(list(terms.values())).sum().backward()
+        found = energies_and_forces(models, [batch] * len(models), True, evaluation)
+        outputs = [ModelOutput(forces, epsilon) for epsilon, _, forces in found]
+        loss, _ = objective.evaluate(outputs, [batch.targets] * len(models), [1] * len(models))
+        loss.sum().backward()
         optimiser.step()
 
     return run

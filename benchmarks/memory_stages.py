@@ -119,8 +119,10 @@ def _write_predictions(folder: Path, folders: list[Path], types: np.ndarray, n_f
     from cgdistill.data.pair_frames import PairFrames
     from cgdistill.data.split import read_split
     from cgdistill.forcefield.hipnn.model import load_model
+    from cgdistill.forcefield.trainable import ModelOutput
+    from cgdistill.provenance.record import stamp
+    from cgdistill.training.evaluation import predict
     from cgdistill.training.predictions import writing_predictions
-    from cgdistill.training.trainer import predict
 
     rng = np.random.default_rng(2)
     first = read_split(folder / "split.json", n_frames).test[:1]
@@ -128,12 +130,13 @@ def _write_predictions(folder: Path, folders: list[Path], types: np.ndarray, n_f
         model = load_model(own)
         with BeadFile(folder / "beads.h5") as beads:
             frames = PairFrames.from_beads(beads, first, model.spec.cutoff_A, show=False)
-        epsilon = predict(model, frames, np.arange(1), 1, "cpu")["epsilon"]
-        with writing_predictions(own / "predictions.h5", own.name, n_frames, types, {}) as writer:
+        epsilon = predict(model, frames, np.arange(1), 1, "cpu").epsilon_kcal_mol
+        provenance = stamp({}, {"weights": own / "weights.safetensors"})
+        with writing_predictions(own / "predictions.h5", own.name, n_frames, types, provenance) as writer:
             for start in range(0, n_frames, 100):
                 n = min(100, n_frames - start)
                 forces = rng.normal(size=(n, len(types), 3)).astype(np.float32)
-                writer.append(forces, np.tile(epsilon, (n, 1)))
+                writer.append(ModelOutput(forces, np.tile(epsilon, (n, 1))))
 
 
 def mapping(folder: Path, n_frames: int) -> dict[str, Any]:
@@ -186,7 +189,7 @@ def _train(folder: Path, n_frames: int, n_epochs: int, course_of: Callable[[], C
     from dataclasses import asdict
 
     from cgdistill.forcefield.prior import write_prior
-    from cgdistill.training.training_job import TrainingTask, run_trainings
+    from cgdistill.training.training_job import TrainingInputs, TrainingSettings, TrainingTask, run_trainings
 
     from .systems import demo_config
 
@@ -210,12 +213,10 @@ def _train(folder: Path, n_frames: int, n_epochs: int, course_of: Callable[[], C
     course = course_of()
     run_trainings(
         [TrainingTask(folder / "out" / "seed-1", 1, checkpoint=folder / "training.pt")],
-        folder / "beads.h5",
-        folder / "split.json",
-        folder / "prior.csv",
-        asdict(demo.network),
-        {name: value for name, value in training.items() if name in known},
-        {"F": 1.0},
+        TrainingInputs(folder / "beads.h5", folder / "split.json", folder / "prior.csv"),
+        TrainingSettings(
+            asdict(demo.network), {name: value for name, value in training.items() if name in known}, {"F": 1.0}
+        ),
         "cpu",
     )
     return course.result()

@@ -11,13 +11,15 @@ import torch
 from cgdistill.core.units import ns_per_day
 from cgdistill.data.beads import BeadFile, BeadFrames, BeadWriter
 from cgdistill.data.pair_frames import PairFrames
+from cgdistill.forcefield.hipnn.evaluation import energies_and_forces
 from cgdistill.forcefield.hipnn.model import BeadModel
 from cgdistill.forcefield.hipnn.network_potential import JointNetworkPotential, NetworkPotential
+from cgdistill.forcefield.trainable import ModelOutput
 from cgdistill.md.lammps_engine import Engine
 from cgdistill.md.protocol import Minimisation, SimulationSpec
 from cgdistill.md.system import BeadSystem
 from cgdistill.training.adam import Adam
-from cgdistill.training.trainer import LossWeights, loss_terms, predict_batches
+from cgdistill.training.loss import Objective
 from hippynn.custom_kernels import set_custom_kernels
 
 from .context import Context
@@ -103,7 +105,7 @@ def teachers(context: Context) -> list[Row]:
 
 def training(context: Context) -> list[Row]:
     """Training step on one frame: hippynn's graph with torch's Adam against the fused step of the library."""
-    beads, weights = context.thousand, LossWeights(F=1.0, f=1.0)
+    beads, objective = context.thousand, Objective.constant({"F": 1.0, "f": 1.0})
     kernels = use_stock_kernels()
     path = context.folder / "thousand.h5"
     with BeadWriter(path, beads.topology, {}) as writer:
@@ -113,7 +115,7 @@ def training(context: Context) -> list[Row]:
     sides = []
     for label, step in (("stock", _stock_step), ("fused", _fused_step)):
         model = context.demo.model(1).to(context.device).train()
-        sides.append(Side(label, step(model, frames, weights, context.device)))
+        sides.append(Side(label, step(model, frames, objective, context.device)))
     times = interleave(sides, 25.0)
     title = f"training step, one frame of {beads.n_beads:,} beads, loss on F and f, stock / fused"
     note = f"hippynn's own kernels: {kernels}"
@@ -128,30 +130,31 @@ def _pair_frames(path: Path, context: Context) -> PairFrames:
     return frames.with_targets({"f": 0.5 * frames.targets["F"]})
 
 
-def _stock_step(model: BeadModel, frames: PairFrames, weights: LossWeights, device: str) -> Callable[[], object]:
+def _stock_step(model: BeadModel, frames: PairFrames, objective: Objective, device: str) -> Callable[[], object]:
     optimiser = torch.optim.Adam(model.parameters(), lr=1.0e-3)
+    return _step(model, frames, objective, device, optimiser, "stock")
+
+
+def _fused_step(model: BeadModel, frames: PairFrames, objective: Objective, device: str) -> Callable[[], object]:
+    return _step(model, frames, objective, device, Adam(model.parameters(), 1.0e-3), "auto")
+
+
+def _step(
+    model: BeadModel,
+    frames: PairFrames,
+    objective: Objective,
+    device: str,
+    optimiser: Adam | torch.optim.Adam,
+    evaluation: str,
+) -> Callable[[], object]:
+    """A training step on one frame."""
 
     def step() -> None:
         batch = frames.batch([0], device)
-        arrays = batch.species, batch.first, batch.second, batch.vectors_A
-        epsilon, _, forces = model.energies_and_forces(*arrays, differentiable=True, evaluation="stock")
-        predictions = {"F": forces, "f": forces, "E": epsilon.sum(dim=1), "epsilon": epsilon}
+        ((epsilon, _, forces),) = energies_and_forces([model], [batch], True, evaluation)
         optimiser.zero_grad()
-        torch.stack(list(loss_terms([predictions], [batch.targets], weights).values())).sum().backward()
-        optimiser.step()
-        _wait(device)
-
-    return step
-
-
-def _fused_step(model: BeadModel, frames: PairFrames, weights: LossWeights, device: str) -> Callable[[], object]:
-    optimiser = Adam(model.parameters(), 1.0e-3)
-
-    def step() -> None:
-        batch = frames.batch([0], device)
-        predictions = predict_batches([model], [batch], differentiable=True)
-        optimiser.zero_grad()
-        torch.stack(list(loss_terms(predictions, [batch.targets], weights).values())).sum().backward()
+        loss, _ = objective.evaluate([ModelOutput(forces, epsilon)], [batch.targets], [1])
+        loss.sum().backward()
         optimiser.step()
         _wait(device)
 

@@ -38,7 +38,8 @@ from atom_cases import (  # noqa: E402
 )
 from bead_cases import bead_topology, write_beads  # noqa: E402
 from bead_cases import make_frames as make_bead_frames  # noqa: E402
-from cgdistill.config.check import check_config, read_students, validate  # noqa: E402
+from cgdistill.config.check import check_config, validate  # noqa: E402
+from cgdistill.config.students import read_students  # noqa: E402
 from cgdistill.data.atoms import count_frames, read_topology  # noqa: E402
 from cgdistill.data.beads import BeadFile, BeadFrames  # noqa: E402
 from cgdistill.data.mapping import Mapper, map_trajectory  # noqa: E402
@@ -1107,7 +1108,7 @@ def students(folder: Path, text: str | bytes) -> list:
     """Read a table of students as the rules do."""
     path = folder / "students.tsv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8"))
-    return read_students(path, schema("students"))
+    return read_students(path)
 
 
 for title, text, message in (
@@ -1123,7 +1124,7 @@ for title, text, message in (
     ("a name reserved for teachers", HEADER + ROW.replace("S1-x", "T8"), r"T8: found a name kept for the teachers"),
     ("a name too long for a folder", HEADER + ROW.replace("S1-x", "a" * 300), r"\.name: found .*too long"),
     ("a label that is mathematics", HEADER + ROW.replace("S1x", r"$\frac$"), r"row 1 \(S1-x\)\.label: found"),
-    ("a column missing", HEADER.replace("\tw_e", ""), r"header: found columns .* expected the columns"),
+    ("a column missing", HEADER.replace("\tteacher", ""), r"header: found columns .* expected the columns"),
     ("a column too many", HEADER.replace("w_e", "w_e\tw_x"), r"header: found columns .*w_x"),
     ("commas instead of tabs", (HEADER + ROW).replace("\t", ","), r"header: .*separated by tabs"),
     ("a cell missing", HEADER + ROW.replace("\t0\n", "\n"), r"row 1 \(S1-x\): found another number of cells"),

@@ -69,7 +69,7 @@ def training_table() -> str:
     for fault in TRAINING_FAULTS:
         again = "fails again" if fault.again else "equals a training with the lower rate"
         said = re.sub(r"(-\?)?(\[\\d[^]]*\]\+?|\\d\\\.\\d\+|\\d\+?)", "…", fault.message)
-        lines.append(f"| {fault.title} | {fault.kind} | `{_plain(said)}` | {again} |")
+        lines.append(f"| {fault.title} | {fault.reason} | `{_plain(said)}` | {again} |")
     return "\n".join(lines) + "\n"
 
 

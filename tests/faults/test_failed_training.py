@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from bead_cases import bead_topology, make_frames, network_spec
+from bead_cases import PRIOR, bead_topology, make_frames, make_model, network_spec
 from cgdistill.analysis.run_analysis import analyse_reference, analyse_runs, read_cluster_cutoffs
 from cgdistill.analysis.stability import StabilitySpec
 from cgdistill.core.errors import InputError
@@ -25,6 +25,7 @@ from cgdistill.data.pair_frames import PairFrames
 from cgdistill.data.split import Split, write_split
 from cgdistill.forcefield.hipnn.model import load_model
 from cgdistill.forcefield.prior import fit_prior, write_prior
+from cgdistill.forcefield.trainable import ModelOutput
 from cgdistill.io.csv_tables import read_table, write_table
 from cgdistill.md.protocol import SimulationSpec
 from cgdistill.md.simulation import RunPlan, run_simulations
@@ -33,22 +34,23 @@ from cgdistill.results.verdict import exclusions, stability
 from cgdistill.statistics import StatisticsSpec, summarise
 from cgdistill.structure.spec import StructureSpec
 from cgdistill.structure.tae import tae_table
-from cgdistill.training.failure_policy import (
-    HEALTH_COLUMNS,
-    FailurePolicy,
-    judge_teachers,
-    read_health,
-    sound_files,
-    sound_networks,
-)
+from cgdistill.training.failure_policy import FailurePolicy
 from cgdistill.training.predictions import (
     average_predictions,
     read_predictions,
     single_predictions,
     write_predictions,
 )
-from cgdistill.training.trainer import Trainer, train
-from cgdistill.training.training_job import TrainingTask, run_trainings
+from cgdistill.training.teacher_selection import (
+    HEALTH_COLUMNS,
+    judge_teachers,
+    read_health,
+    sound_files,
+    sound_networks,
+)
+from cgdistill.training.trainer import Trainer
+from cgdistill.training.training_job import TrainingInputs, TrainingSettings, TrainingTask, run_trainings
+from cgdistill.training.training_loop import train
 from table import document_part, training_table
 from test_training import SPEC, TRAIN, VALID
 from training_faults import NUMBERS, TRAINING_FAULTS, training
@@ -83,14 +85,14 @@ def test_a_failure_is_found_and_named(frames, fault, lockstep, caplog):
     fault.make(bad)
     train([bad, good], lockstep)
     (failure,) = bad.failures
-    assert failure.kind == fault.kind and re.fullmatch(fault.message + ".*", failure.text), failure.text
+    assert failure.reason == fault.reason and re.fullmatch(fault.message + ".*", failure.text), failure.text
     assert fault.epoch in (None, failure.epoch) and fault.batch in (None, failure.batch)
     assert bad.excluded == failure.text and bad.excluded in caplog.text and "teachers/seed-1" in caplog.text
     if failure.batch is not None:
         assert f"batch {failure.batch} of" in failure.text and set(failure.frames) <= set(NUMBERS[TRAIN].tolist())
     assert not good.excluded and len(good.history) == SPEC.max_epochs
     alone = training(frames, 2)
-    alone.run()
+    train([alone])
     expected = [row["valid_loss"] for row in alone.history]
     assert [row["valid_loss"] for row in good.history] == (pytest.approx(expected, rel=1e-5) if lockstep else expected)
     # What is left is of an epoch before, and finite.
@@ -108,7 +110,7 @@ def test_the_batch_named_is_the_one_that_holds_the_frame(frames):
         spoiled = training(frames, policy=FailurePolicy(then="exclude"))
         forces = frames.targets["F"].clone()
         forces[place, 0, 0] = float("inf")
-        spoiled.frames = frames.with_targets({"F": forces})
+        spoiled.data = replace(spoiled.data, frames=frames.with_targets({"F": forces}))
         train([spoiled])
         (failure,) = spoiled.failures
         assert NUMBERS[place] in failure.frames and len(failure.frames) <= SPEC.batch_size
@@ -226,13 +228,13 @@ def test_what_was_excluded_stays_so_when_the_job_is_started_anew(frames, tmp_pat
 def test_the_first_epoch_is_held_against_its_first_step(frames):
     """By the validation loss behind it: along it losses may leap. The batch named is that of the largest loss."""
     shape = (len(VALID), len(frames.bead_types), 3)
-    far = {"forces": np.full(shape, 1e3), "epsilon": np.zeros(shape[:2])}
-    near = {**far, "forces": frames.targets["F"][VALID].numpy() + 0.1}
-    for predictions, kinds in ((far, ["exploding"]), (near, [])):
+    far = ModelOutput(np.full(shape, 1e3), np.zeros(shape[:2]))
+    near = far._replace(forces_kcal_mol_A=frames.targets["F"][VALID].numpy() + 0.1)
+    for output, reasons in ((far, ["diverged"]), (near, [])):
         made = training(frames, policy=FailurePolicy(then="exclude"))
         list(made.batches())
-        made.end_epoch({"F": 100.0}, np.array([[2.0, 1.0], [9.0, 1.0], [380.0, 1.0], [9.0, 1.0]]), predictions, 0.0)
-        assert [failure.kind for failure in made.failures] == kinds
+        made.end_epoch({"F": 100.0}, np.array([[2.0, 1.0], [9.0, 1.0], [380.0, 1.0], [9.0, 1.0]]), output, 0.0)
+        assert [failure.reason for failure in made.failures] == reasons
     made = training(frames, policy=FailurePolicy(then="exclude"))
     list(made.batches())
     made.end_epoch({"F": 2.0}, np.array([[2.0, 1.0]] * 3 + [[3.0, 1.0]]), far, 0.0)
@@ -253,9 +255,12 @@ def test_r2_of_the_history_is_that_of_the_kept_model(frames):
 
 def test_r2_of_the_prior_alone(frames):
     """Against the prior's own formula, pair by pair; a network without forces has gained nothing."""
-    from bead_cases import PRIOR
-
-    made = training(frames, policy=FailurePolicy(min_r2_gain=0.01, then="exclude"))
+    model = make_model(1)
+    with torch.no_grad():
+        for parameter in model.modules_.energy.parameters():
+            parameter.zero_()
+    policy = FailurePolicy(min_r2_gain=0.01, then="exclude")
+    made = training(frames, policy=policy, model=model, spec=replace(SPEC, learning_rate=1e-30))
     forces = np.zeros((len(VALID), len(frames.bead_types), 3))
     for own, frame in zip(forces, VALID, strict=True):
         for i, j, vector in zip(frames.first[frame], frames.second[frame], frames.vectors_A[frame], strict=True):
@@ -265,14 +270,8 @@ def test_r2_of_the_prior_alone(frames):
     labels = frames.targets["F"][VALID].double().numpy()
     expected = 1 - ((labels - forces) ** 2).sum() / ((labels - labels.mean()) ** 2).sum()
     assert made.prior_r2() == pytest.approx(expected, rel=1e-4)
-    with torch.no_grad():
-        for parameter in made.model.modules_.energy.parameters():
-            parameter.zero_()
-    made._initial_weights = made.model.weights()
-    made.spec = replace(SPEC, learning_rate=1e-30)
-    made._begin()
     train([made])
-    assert made.best_r2 == pytest.approx(expected, rel=1e-4) and made.failures[0].kind == "dead"
+    assert made.best_r2 == pytest.approx(expected, rel=1e-4) and made.failures[0].reason == "untrained"
 
 
 def trained(folder, r2, excluded="", retries=0):
@@ -313,7 +312,7 @@ def test_a_teacher_far_below_its_peers_is_left_out(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("values", "dead"),
+    ("values", "excluded"),
     [
         (SOUND, []),
         ([0.3], []),
@@ -330,9 +329,9 @@ def test_a_teacher_far_below_its_peers_is_left_out(tmp_path):
         ([0.3, 0.3, 0.3, 0.9], []),
     ],
 )
-def test_which_teachers_are_dead(tmp_path, values, dead):
+def test_which_teachers_are_excluded(tmp_path, values, excluded):
     health = judged(tmp_path, values)
-    assert health.loc[health.status == NetworkStatus.EXCLUDED, "teacher"].to_list() == dead
+    assert health.loc[health.status == NetworkStatus.EXCLUDED, "teacher"].to_list() == excluded
 
 
 def test_peers_are_the_sound_ones(tmp_path):
@@ -375,7 +374,7 @@ def job(tmp_path_factory, beads_path):
     write_split(folder / "split.json", Split(**{name: np.array(part) for name, part in parts.items()}), {})
     made, types = make_frames(12)
     write_prior(folder / "prior.csv", fit_prior([made], bead_topology(types), 0.15, 0.05, 1.5), {})
-    files = (beads_path, folder / "split.json", folder / "prior.csv")
+    files = TrainingInputs(beads_path, folder / "split.json", folder / "prior.csv")
     settings = (asdict(network_spec()), asdict(SPEC))
     begin = Trainer.__init__
 
@@ -388,23 +387,22 @@ def job(tmp_path_factory, beads_path):
     teachers = [folder / "teachers" / f"seed-{k}" for k in (1, 2, 3)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Trainer, "__init__", spoiled)
-        run_trainings([TrainingTask(out, k) for k, out in enumerate(teachers, 1)], *files, *settings, {"F": 1.0}, "cpu",
-                      failures=policy)  # fmt: skip
+        tasks = [TrainingTask(out, k) for k, out in enumerate(teachers, 1)]
+        run_trainings(tasks, files, TrainingSettings(*settings, {"F": 1.0}, policy), "cpu")
     health = judge_teachers(teachers, 0.0, "exclude")
     write_table(folder / "teachers/health.csv", health, {})
     reasons = read_health(folder / "teachers/health.csv")
     for teacher in teachers:
         found = read_predictions(teacher / "test_predictions.h5")
         shape = (12, *found.forces_kcal_mol_A.shape[1:])
-        write_predictions(teacher / "predictions.h5",
-                          single_predictions(teacher.name, np.resize(found.forces_kcal_mol_A, shape),
-                                             np.resize(found.epsilon_kcal_mol, shape[:2]), types), {})  # fmt: skip
+        output = ModelOutput(np.resize(found.forces_kcal_mol_A, shape), np.resize(found.epsilon_kcal_mol, shape[:2]))
+        write_predictions(teacher / "predictions.h5", single_predictions(teacher.name, output, types), {})
     tasks = [
         TrainingTask(folder / "students/S1-f" / teacher.name, 10 + k, teacher / "predictions.h5",
                      excluded=reasons[teacher.name] and f"its teacher: {reasons[teacher.name]}")
         for k, teacher in enumerate(teachers)
     ]  # fmt: skip
-    run_trainings(tasks, *files, *settings, {"f": 1.0}, "cpu", failures=policy)
+    run_trainings(tasks, files, TrainingSettings(*settings, {"f": 1.0}, policy), "cpu")
     return folder
 
 

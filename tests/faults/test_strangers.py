@@ -32,7 +32,8 @@ import strangers
 import torch
 from bead_cases import TYPES, Trap, make_model, write_beads
 from cases import ROOT, RULES, schema
-from cgdistill.config.check import read_students, validate
+from cgdistill.config.check import validate
+from cgdistill.config.students import read_students
 from cgdistill.core.errors import InputError
 from cgdistill.data.atoms import read_topology
 from cgdistill.data.beads import BeadFile
@@ -277,7 +278,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "split.json": lambda path: read_split(path, 20),
     "card.json": read_card,
     "mapping.yaml": read_yaml,
-    "students.tsv": lambda path: read_students(path, schema("students")),
+    "students.tsv": lambda path: read_students(path),
     "beads.lammpstrj": lambda path: list(open_trajectory([path], Origin()).read()),
     "system.gro": read_topology,
     "system.top": read_topology,
@@ -312,7 +313,7 @@ def _sound_hdf5(path: Path) -> None:
         write_beads(path, 3)
     else:
         values = np.ones((3, 4, 3))
-        write_predictions(path, Predictions(values, values[..., 0], ("seed-1",)), {})
+        write_predictions(path, Predictions(values, values[..., 0], np.zeros(2), ("seed-1",)), {})
 
 
 def _of_pointers(name: str, attribute: bool) -> Callable[[h5py.File], None]:

@@ -7,31 +7,50 @@ known by other numbers in the bead file than by their place among those that are
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from bead_cases import make_model
 from cgdistill.data.pair_frames import PairFrames
+from cgdistill.forcefield.hipnn.model import BeadModel
+from cgdistill.training.checkpoint import Checkpoint
 from cgdistill.training.failure_policy import FailurePolicy
-from cgdistill.training.trainer import LossWeights, Trainer, TrainingSpec
+from cgdistill.training.loss import Objective
+from cgdistill.training.schedule import TrainingSpec
+from cgdistill.training.trainer import Trainer, TrainingData
 from test_training import SPEC, TRAIN, VALID
 
 NUMBERS = np.arange(10) * 3 + 100
 
 
-def training(frames: PairFrames, seed: int = 1, spec: TrainingSpec = SPEC, **options: Any) -> Trainer:
+def training(
+    frames: PairFrames,
+    seed: int = 1,
+    spec: TrainingSpec = SPEC,
+    policy: FailurePolicy | None = None,
+    checkpoint: Path | None = None,
+    model: BeadModel | None = None,
+) -> Trainer:
     """Training of one model on all-atom forces."""
-    options = {"policy": FailurePolicy(), "frame_numbers": NUMBERS, "name": f"teachers/seed-{seed}", **options}
-    return Trainer(make_model(seed), frames, TRAIN, VALID, LossWeights(F=1.0), spec, seed, **options)
+    return Trainer(
+        model or make_model(seed),
+        TrainingData(frames, TRAIN, VALID, seed, frame_numbers=NUMBERS),
+        Objective.constant({"F": 1.0}),
+        spec,
+        f"teachers/seed-{seed}",
+        policy,
+        Checkpoint(checkpoint) if checkpoint else None,
+    )
 
 
 def _spoiled(trainer: Trainer, place: int, value: float) -> None:
     """One component of the forces of one frame."""
-    forces = trainer.frames.targets["F"].clone()
+    forces = trainer.data.frames.targets["F"].clone()
     forces[place, 4, 1] = value
-    trainer.frames = trainer.frames.with_targets({"F": forces})
+    trainer.data = replace(trainer.data, frames=trainer.data.frames.with_targets({"F": forces}))
 
 
 def nan_label(trainer: Trainer) -> None:
@@ -86,7 +105,7 @@ class TrainingFault:
     ----------
     title: for the table.
     make: puts it into a training.
-    kind, message: what is noted (of the message: a regular expression).
+    reason, message: what is noted (of the message: a regular expression).
     epoch, batch: where, if that is known beforehand.
     again: whether it comes again in each retry.
     policy: other than the default of the test.
@@ -94,7 +113,7 @@ class TrainingFault:
 
     title: str
     make: Callable[[Trainer], None]
-    kind: str
+    reason: str
     message: str
     epoch: int | None = 1
     batch: int | None = None
@@ -124,12 +143,12 @@ TRAINING_FAULTS = [
         r"gradient is nan in epoch 2, batch 2 of 4 \(frames \d+, \d+\)", epoch=2, batch=2, again=False,
     ),  # fmt: skip
     TrainingFault(
-        "a loss that grows from one epoch to the next", leap, "exploding",
+        "a loss that grows from one epoch to the next", leap, "diverged",
         r"loss is [\d.e+]+, [\d.e+]+ times its lowest in epoch 3, largest in batch \d of 4 \(frames [\d, ]+\)",
         epoch=3, again=False,
     ),  # fmt: skip
     TrainingFault(
-        "a teacher that has learned nothing", learns_nothing, "dead",
+        "a teacher that has learned nothing", learns_nothing, "untrained",
         r"R2 of the forces on the validation frames is -?\d\.\d+, -?[\d.e-]+ above that of the prior alone, "
         r"the least is 0\.5, in epoch 4", epoch=4,
         policy={"min_r2_gain": 0.5},

@@ -172,11 +172,11 @@ def prepare(
     ``run``: where LAMMPS shall advance one of the systems, it gets a command that it does not know.
     """
     from cgdistill.data.beads import BeadWriter
+    from cgdistill.forcefield.hipnn.model import BeadModel
     from cgdistill.forcefield.hipnn.network_potential import JointNetworkPotential
     from cgdistill.md import checkpoint
     from cgdistill.md.lammps_engine import Engine
     from cgdistill.structure.pairs import Frame
-    from cgdistill.training import trainer as training
 
     left = number
 
@@ -259,7 +259,7 @@ def prepare(
     elif kind == "beads":
         BeadWriter.append = append
     elif kind == "batch":
-        training.predict_batches = at_start(training.predict_batches)
+        BeadModel.evaluate_together = at_start(BeadModel.evaluate_together)
     elif kind == "forces":
         JointNetworkPotential.evaluate_all = at_start(JointNetworkPotential.evaluate_all)
     elif kind == "configuration":
@@ -274,7 +274,7 @@ def train(folder: Path, inputs: Path) -> None:
 
     from bead_cases import network_spec
     from cgdistill.training.trainer import Trainer
-    from cgdistill.training.training_job import TrainingTask, run_trainings
+    from cgdistill.training.training_job import TrainingInputs, TrainingSettings, TrainingTask, run_trainings
     from test_training import SPEC
 
     begin, save = Trainer.batches, Trainer._save
@@ -291,8 +291,9 @@ def train(folder: Path, inputs: Path) -> None:
     tasks = [
         TrainingTask(folder / "out/teachers" / f"seed-{n}", n, None, folder / f"checkpoints/{n}.pt") for n in (1, 2)
     ]
-    files = [inputs / name for name in ("beads.h5", "split.json", "prior.csv")]
-    run_trainings(tasks, *files, asdict(network_spec()), asdict(SPEC) | TRAINING, {"F": 1.0}, "cpu")
+    files = TrainingInputs(*(inputs / name for name in ("beads.h5", "split.json", "prior.csv")))
+    settings = TrainingSettings(asdict(network_spec()), asdict(SPEC) | TRAINING, {"F": 1.0})
+    run_trainings(tasks, files, settings, "cpu")
 
 
 def simulate(folder: Path, inputs: Path, reach_A: float | None = None) -> None:

@@ -27,6 +27,7 @@ from cgdistill.data.beads import BeadFile, BeadFrames, BeadWriter
 from cgdistill.data.split import Split, read_split, write_split
 from cgdistill.forcefield.hipnn.model import BeadModel, NetworkSpec, load_model, save_model
 from cgdistill.forcefield.prior import RepulsivePrior
+from cgdistill.forcefield.trainable import ModelOutput
 from cgdistill.io.csv_tables import read_table
 from cgdistill.io.lammps_dump import read_dump, truncate_dump
 from cgdistill.md.lammps_engine import Engine
@@ -112,7 +113,7 @@ def files(tmp_path_factory):
             BeadFrames(positions, rng.normal(size=positions.shape), np.tile(CELL_A, (20, 1, 1)), np.arange(20.0))
         )
     with writing_predictions(sound / "predictions.h5", "seed-1", 20, types, {}) as predictions:
-        predictions.append(rng.normal(size=positions.shape), rng.normal(size=positions.shape[:2]))
+        predictions.append(ModelOutput(rng.normal(size=positions.shape), rng.normal(size=positions.shape[:2])))
     write_split(sound / "split.json", Split(np.arange(10), np.arange(10, 15), np.arange(15, 20)), {})
     curves = pd.DataFrame({name: ["a"] * 99 if name in TEXT else np.arange(99.0) for name in CURVE_COLUMNS})
     write_curves(sound / "curves.parquet", label_run(curves, "T", "seed-1", 2), {})
@@ -164,7 +165,7 @@ def all_atom_frame(path):
 READERS = {
     "beads.h5": read_with(BeadFile, lambda file: file.frames([3, 7])),
     "predictions.h5": read_predictions,
-    "predictions.h5 in parts": read_with(PredictionFile, lambda file: file.forces[[3, 7]]),
+    "predictions.h5 in parts": read_with(PredictionFile, lambda file: file.forces_kcal_mol_A[[3, 7]]),
     "trajectory.lammpstrj": lambda path: list(read_dump(path)),
     "trajectory.lammpstrj left": first_frames,
     "trajectory.lammpstrj cut": cut_dump,

@@ -17,7 +17,10 @@ from cgdistill.io.text import read_yaml
 from cgdistill.md.lammps_engine import Engine
 from cgdistill.md.protocol import SimulationSpec
 from cgdistill.md.system import BeadSystem
-from cgdistill.training.trainer import LossWeights, Trainer, TrainingSpec
+from cgdistill.training.loss import Objective
+from cgdistill.training.schedule import TrainingSpec
+from cgdistill.training.trainer import Trainer, TrainingData
+from cgdistill.training.training_loop import train
 
 NETWORK = NetworkSpec(2, 1, 2, 6, 16, 7.5, 2.5, 7.0)
 TRAINING = TrainingSpec(4e-3, 4, 8, 4, "learning-rate", 0.5, 10, 1e-5, 8, 10)
@@ -36,7 +39,8 @@ def trained(root, tmp_path_factory):
         table = fit_prior([beads.frames(slice(0, 16))], beads.topology, 0.15, 0.05, 1.5)
         model = BeadModel(NETWORK, prior_from_table(table, rules.types, "fit"), seed=3)
         frames = PairFrames.from_beads(beads, np.arange(20), NETWORK.cutoff_A)
-        Trainer(model, frames, np.arange(16), np.arange(16, 20), LossWeights(F=1.0), TRAINING, seed=3).run()
+        data = TrainingData(frames, np.arange(16), np.arange(16, 20), seed=3)
+        train([Trainer(model, data, Objective.constant({"F": 1.0}), TRAINING)])
         return model.eval(), beads.frames([0]), beads.topology
 
 

@@ -17,8 +17,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
+from cgdistill.config import variants as config_variants
+from cgdistill.config.students import read_students
 from cgdistill.data.beads import BeadFrames, BeadTopology, BeadWriter
 from cgdistill.data.split import split_frames, write_split
+from cgdistill.forcefield.trainable import ModelOutput
 from cgdistill.io.csv_tables import write_table
 from cgdistill.structure.files import label_run, write_curves, write_resolved, write_series
 from cgdistill.structure.tae import tae_table
@@ -61,11 +64,10 @@ def read_config(name: str = "config") -> dict[str, Any]:
     return yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
-def student_rows(variants: Sequence[Variant]) -> list[dict[str, str]]:
-    """Their rows of the repository's table of students."""
-    with (ROOT / "config" / "students.tsv").open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    return [row for row in rows if row["name"] in {variant.name for variant in variants}]
+def student_variants(variants: Sequence[Variant]) -> list[config_variants.Variant]:
+    """Those of the repository's table of students that are among the variants."""
+    names = {variant.name for variant in variants}
+    return [student for student in read_students(ROOT / "config" / "students.tsv") if student.name in names]
 
 
 def paper_variants() -> tuple[Variant, ...]:
@@ -217,7 +219,7 @@ def _forces(results: Path, seeds: Sequence[str], ensembles: Sequence[str], rng: 
 
     def predicted(name: str, noise: float):
         forces = mean_force + noise * rng.normal(size=mean_force.shape)
-        return single_predictions(name, forces.astype("f4"), rng.normal(size=mean_force.shape[:2]), kinds)
+        return single_predictions(name, ModelOutput(forces.astype("f4"), rng.normal(size=mean_force.shape[:2])), kinds)
 
     teachers = [predicted(name, 2.0) for name in seeds]
     for teacher in teachers:
@@ -225,7 +227,7 @@ def _forces(results: Path, seeds: Sequence[str], ensembles: Sequence[str], rng: 
     write_predictions(results / "teachers" / "mean.h5", average_predictions(teachers, seeds), STAMP)
     for name in ensembles:
         forces = predicted(name, 1.2).forces_kcal_mol_A[split.test]
-        student = single_predictions(name, forces, np.zeros(forces.shape[:2]), kinds)
+        student = single_predictions(name, ModelOutput(forces, np.zeros(forces.shape[:2])), kinds)
         write_predictions(results / "students" / name / "ensemble" / "test_predictions.h5", student, STAMP)
     pairs = [(TYPES[a], TYPES[b], 3.0 + 0.3 * (a + b)) for a in range(3) for b in range(a, 3)]
     a = np.log(20) / 0.15

@@ -34,7 +34,7 @@ def main(folder: Path, threads: int) -> None:
     from cgdistill.structure.spec import StructureSpec
     from cgdistill.training.prediction_job import predict_teachers
     from cgdistill.training.predictions import average_predictions, read_predictions, write_predictions
-    from cgdistill.training.training_job import TrainingTask, run_trainings
+    from cgdistill.training.training_job import TrainingInputs, TrainingSettings, TrainingTask, run_trainings
 
     torch.set_num_threads(threads)
     cell = np.diag([CELL_A] * 3)
@@ -76,14 +76,15 @@ def main(folder: Path, threads: int) -> None:
     }
     teachers = [folder / "teachers" / f"seed-{seed}" for seed in (1, 2)]
     tasks = [TrainingTask(path, seed, None, None) for seed, path in enumerate(teachers, start=1)]
-    run_trainings(tasks, *files.values(), network, training, {"F": 1.0}, "cpu")
+    inputs = TrainingInputs(*files.values())
+    run_trainings(tasks, inputs, TrainingSettings(network, training, {"F": 1.0}), "cpu")
     beads, split = files["mapped/beads.h5"], files["mapped/split.json"]
     predict_teachers(teachers, beads, split, 2, 3, "cpu")
     mean = average_predictions([read_predictions(path / "predictions.h5") for path in teachers], ["seed-1", "seed-2"])
     write_predictions(folder / "teachers/mean.h5", mean, {})
     student = TrainingTask(folder / "students/S2/ensemble", 3, folder / "teachers/mean.h5", None)
     weights = {"F": 2.0, "f": 1.0, "E": 5.0, "epsilon": 5.0}
-    run_trainings([student], *files.values(), network, training, weights, "cpu")
+    run_trainings([student], inputs, TrainingSettings(network, training, weights), "cpu")
     md = SimulationSpec.from_config(
         {
             "temperature_K": 298.15,

@@ -6,7 +6,8 @@ import copy
 
 import pytest
 import yaml
-from cgdistill.config.check import check_config, read_students, sorted_keys, validate
+from cgdistill.config.check import check_config, sorted_keys, validate
+from cgdistill.config.students import read_students
 from cgdistill.core.errors import InputError
 from cgdistill.io.text import read_yaml
 
@@ -15,7 +16,7 @@ TYPES = ("Cho", "Cl", "Urea")
 
 @pytest.fixture
 def schemas(root):
-    return {name: read_yaml(root / "workflow" / "schemas" / f"{name}.schema.yaml") for name in ("config", "students")}
+    return {name: read_yaml(root / "workflow" / "schemas" / f"{name}.schema.yaml") for name in ("config",)}
 
 
 @pytest.fixture
@@ -200,15 +201,15 @@ def test_masses_may_be_left_out(files):
 HEADER = "name\tlabel\tteacher\tw_F\tw_f\tw_E\tw_e\n"
 
 
-def students(tmp_path, schemas, text):
+def students(tmp_path, text):
     path = tmp_path / "students.tsv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return read_students(path, schemas["students"])
+    return read_students(path)
 
 
-def test_committed_students_are_those_of_the_paper(root, schemas):
+def test_committed_students_are_those_of_the_paper(root):
     """Labels and weights, by hand, from the table of losses."""
-    found = {v.label: (v.kind, v.weights) for v in read_students(root / "config" / "students.tsv", schemas["students"])}
+    found = {v.label: (v.kind, v.weights) for v in read_students(root / "config" / "students.tsv")}
     assert len(found) == 9
     assert found["S1Ffε"] == ("single", {"F": 2.0, "f": 1.0, "E": 0.0, "epsilon": 5.0})
     assert found["S8FfEε"] == ("ensemble", {"F": 2.0, "f": 1.0, "E": 5.0, "epsilon": 5.0})
@@ -218,26 +219,33 @@ def test_committed_students_are_those_of_the_paper(root, schemas):
         assert label[2:] == "".join(sign for target, sign in targets.items() if weights[target] > 0)
 
 
-def test_table_with_byte_order_mark_windows_lines_comments_and_gaps(tmp_path, schemas):
+def test_table_with_byte_order_mark_windows_lines_comments_and_gaps(tmp_path):
     text = "\ufeff" + HEADER + "# a comment\n\nS1-x\tS1 x\tsingle\t1\t0\t0\t5e-1\n"
-    (variant,) = students(tmp_path, schemas, text.replace("\n", "\r\n"))
+    (variant,) = students(tmp_path, text.replace("\n", "\r\n"))
     assert (variant.name, variant.label, variant.weights["epsilon"]) == ("S1-x", "S1 x", 0.5)
 
 
-def test_columns_in_another_order(tmp_path, schemas):
+def test_columns_in_another_order(tmp_path):
     text = "label\tname\tw_e\tw_E\tw_f\tw_F\tteacher\nL\tS8-x\t4\t3\t2\t1\tensemble\n"
-    (variant,) = students(tmp_path, schemas, text)
+    (variant,) = students(tmp_path, text)
     assert variant.weights == {"F": 1.0, "f": 2.0, "E": 3.0, "epsilon": 4.0}
 
 
-def test_a_table_without_rows_has_no_students(tmp_path, schemas):
-    assert students(tmp_path, schemas, HEADER) == []
+def test_a_weight_without_a_column_is_zero(tmp_path):
+    """Tables written before a target was added stay valid."""
+    (variant,) = students(tmp_path, HEADER.replace("\tw_e", "") + "S1-x\tx\tsingle\t1\t0\t2\n")
+    assert variant.weights == {"F": 1.0, "f": 0.0, "E": 2.0, "epsilon": 0.0}
+
+
+def test_a_table_without_rows_has_no_students(tmp_path):
+    assert students(tmp_path, HEADER) == []
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (HEADER.replace("\tw_e", ""), "header"),
+        (HEADER.replace("\tteacher", ""), "header"),
+        (HEADER.replace("w_e", "w_E"), "header"),
         (HEADER.replace("w_e", "w_x"), "header"),
         (HEADER.replace("\t", ","), "separated by tabs"),
         ("", "header"),
@@ -258,15 +266,15 @@ def test_a_table_without_rows_has_no_students(tmp_path, schemas):
         (HEADER.encode() + b"S1-x\tS1\xb5\tsingle\t1\t0\t0\t0\n", "UTF-8"),
     ],
 )
-def test_faults_of_the_table_are_named(tmp_path, schemas, text, message):
+def test_faults_of_the_table_are_named(tmp_path, text, message):
     with pytest.raises(InputError, match=message) as caught:
-        students(tmp_path, schemas, text)
+        students(tmp_path, text)
     assert caught.value.source.endswith("students.tsv")
 
 
-def test_a_missing_table_is_named(tmp_path, schemas):
+def test_a_missing_table_is_named(tmp_path):
     with pytest.raises(InputError, match=r"none\.tsv"):
-        read_students(tmp_path / "none.tsv", schemas["students"])
+        read_students(tmp_path / "none.tsv")
 
 
 @pytest.mark.parametrize(

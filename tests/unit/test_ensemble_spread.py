@@ -22,8 +22,8 @@ from cgdistill.figures.spread import spread_figure
 from cgdistill.figures.style import Model, Palette
 from cgdistill.forcefield.hipnn.model import load_model, save_model
 from cgdistill.forcefield.hipnn.network_potential import NetworkPotential
-from cgdistill.training.metrics import centre_per_type
 from cgdistill.training.prediction_job import predict_teachers
+from cgdistill.training.predictions import centre_per_type
 
 TEST = np.array([9, 10, 11])
 MEASURES = ["force_rms_kcal_mol_A", "force_spread_kcal_mol_A", "epsilon_spread_kcal_mol"]
@@ -190,7 +190,7 @@ def test_strange_beads_networks_and_cutoffs_are_refused(files, beads_path, tmp_p
     with pytest.raises(InputError, match="other beads"):
         compute_spread(*arguments, {"T": other}, 3, "cpu")
     save_model(files["folders"][1], make_model(8), {})
-    with pytest.raises(InputError, match="energies of another network") as caught:
+    with pytest.raises(InputError, match="predictions of another network") as caught:
         compute_spread(*arguments, {}, 3, "cpu")
     assert "seed-2" in caught.value.source
     save_model(files["folders"][1], make_model(2, cutoff_A=4.0), {})

@@ -8,18 +8,20 @@ from types import SimpleNamespace
 
 import jinja2
 import pytest
+from cgdistill.config.targets import TARGETS
+from cgdistill.config.variants import Variant
 from cgdistill.figures.catalogue import JOBS, box_variants, catalogue, drawn_by, groups_of, target_groups
-from fabricate import ROOT, paper_variants, read_config, student_rows
+from fabricate import ROOT, paper_variants, read_config, student_variants
 
 VARIANTS = paper_variants()
 KINDS = {variant.name: variant.kind for variant in VARIANTS}
 LABELS = {variant.name: variant.label for variant in VARIANTS}
-STUDENTS = student_rows(VARIANTS)
+STUDENTS = student_variants(VARIANTS)
 ENTRIES = catalogue(list(KINDS), KINDS, LABELS, STUDENTS, [7.5, 6.0, 6.5])
 
 
-def _row(name, teacher, *weights):
-    return {"name": name, "teacher": teacher, **dict(zip(("w_F", "w_f", "w_E", "w_e"), weights, strict=True))}
+def _student(name, teacher, *weights):
+    return Variant(name, name, teacher, dict(zip(TARGETS, weights, strict=True)))
 
 
 def test_stems_are_file_names_that_no_file_system_confuses():
@@ -83,13 +85,14 @@ def test_energy_targets_of_the_paper():
 
 
 def test_energy_targets_of_any_table():
-    """Teachers and force targets part the groups, weights beyond zero do not; text counts as numbers."""
-    rows = [
-        _row("a", "single", "1", "0", "0", "0"), _row("b", "single", "3", "0", "0", "0.5"),
-        _row("c", "single", "1", "0", "0", "5"), _row("d", "ensemble", "1", "0", "0", "5"),
-        _row("e", "ensemble", 1, 1, 0, 5), _row("f", "ensemble", 0, 0, 1, 0), _row("g", "ensemble", 0, 0, 0, 1),
+    """Teachers and force targets separate the groups, the size of weights does not."""
+    students = [
+        _student("a", "single", 1, 0, 0, 0), _student("b", "single", 3, 0, 0, 0.5),
+        _student("c", "single", 1, 0, 0, 5), _student("d", "ensemble", 1, 0, 0, 5),
+        _student("e", "ensemble", 1, 1, 0, 5), _student("f", "ensemble", 0, 0, 1, 0),
+        _student("g", "ensemble", 0, 0, 0, 1),
     ]  # fmt: skip
-    groups = {group.name: dict(group.columns) for group in target_groups(rows)}
+    groups = {group.name: dict(group.columns) for group in target_groups(students)}
     assert groups == {"S1-aa": {"none": ("a",), "ε": ("b", "c")}, "S8": {"E": ("f",), "ε": ("g",)}}
 
 

@@ -11,11 +11,11 @@ from cgdistill.figures.catalogue import catalogue, drawn_by
 from cgdistill.figures.pictures import Picture
 from cgdistill.figures.style import Palette, models_in_order
 from cgdistill.structure.files import read_curves, write_curves
-from fabricate import DEFAULT, SEEDS, STAMP, fabricate, read_config, student_rows
+from fabricate import DEFAULT, SEEDS, STAMP, fabricate, read_config, student_variants
 
 KINDS = {variant.name: variant.kind for variant in DEFAULT}
 LABELS = {variant.name: variant.label for variant in DEFAULT}
-STUDENTS = student_rows(DEFAULT)
+STUDENTS = student_variants(DEFAULT)
 CONFIG = read_config()
 CONFIG["structure"]["adf"] |= {"triplets": [["Cho", "Cl", "Urea"]], "r_max_A": [6.5]}
 RADII = CONFIG["structure"]["adf"]["r_max_A"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cgdistill.training.metrics import centre_per_type, error_measures, metrics_table
+from cgdistill.forcefield.trainable import ModelOutput
+from cgdistill.training.metrics import error_measures, metrics_table
+from cgdistill.training.predictions import centre_per_type
 
 
 def test_measures_by_hand():
@@ -42,10 +44,9 @@ def test_table_leaves_out_free_constants_but_not_those_of_forces():
     types = np.array([0, 1, 0])
     rng = np.random.default_rng(2)
     forces, epsilon = rng.normal(size=(6, 3, 3)), rng.normal(size=(6, 3))
-    targets = {"F": forces, "f": forces, "epsilon": epsilon, "E": epsilon.sum(axis=1)}
-    shifted = epsilon + np.array([10.0, -3.0])[types]
-    predictions = {"F": forces + 0.5, "f": forces, "epsilon": shifted, "E": shifted.sum(axis=1)}
-    table = metrics_table(targets, predictions, types, ("a", "b")).set_index(["target", "bead_type"])
+    targets = {"F": forces - 0.5, "f": forces, "epsilon": epsilon, "E": epsilon.sum(axis=1)}
+    output = ModelOutput(forces, epsilon + np.array([10.0, -3.0])[types])
+    table = metrics_table(targets, output, types, ("a", "b")).set_index(["target", "bead_type"])
     assert list(table.columns) == ["unit", "mae", "rmse", "r2", "n"]
     assert table.loc[("F", "all"), "mae"] == pytest.approx(0.5)
     assert table.loc[("F", "b"), "n"] == 6 * 3

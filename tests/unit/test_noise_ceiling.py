@@ -27,6 +27,7 @@ from cgdistill.data.split import Split, write_split
 from cgdistill.figures.ceiling import ceiling_figure
 from cgdistill.figures.style import Model, Palette
 from cgdistill.forcefield.hipnn.model import save_model
+from cgdistill.forcefield.trainable import ModelOutput
 from cgdistill.training.metrics import error_measures
 from cgdistill.training.predictions import single_predictions, write_predictions
 
@@ -227,7 +228,7 @@ def test_from_files(tmp_path):
     for name, values in predictions.items():
         facts = {"training": {"training": {"max_epochs": 50}, "best_epoch": 20}}
         save_model(tmp_path / name, make_model(1), facts)
-        own = single_predictions(name, values.astype("f4"), np.zeros(values.shape[:2]), TYPES)
+        own = single_predictions(name, ModelOutput(values.astype("f4"), np.zeros(values.shape[:2])), TYPES)
         write_predictions(tmp_path / name / "predictions.h5", own, {})
     paths = [tmp_path / name / "predictions.h5" for name in predictions]
     table = estimate_ceiling(tmp_path / "beads.h5", tmp_path / "split.json", paths, resamples=50)

@@ -12,9 +12,9 @@ from cgdistill.data.split import Split, write_split
 from cgdistill.forcefield.hipnn.model import load_model, save_model
 from cgdistill.io.csv_tables import read_provenance, read_table
 from cgdistill.provenance.record import sha256_of
+from cgdistill.training.evaluation import predict
 from cgdistill.training.prediction_job import N_COMPONENTS, predict_teachers
 from cgdistill.training.predictions import read_predictions
-from cgdistill.training.trainer import predict
 
 
 @pytest.fixture
@@ -34,7 +34,11 @@ def test_each_teacher_predicts_all_frames_and_is_checked(folders, tmp_path, bead
         written = read_predictions(folder / "predictions.h5")
         expected = predict(load_model(folder), frames, np.arange(12), 3, "cpu")
         assert written.members == (folder.name,)
-        np.testing.assert_allclose(written.forces_kcal_mol_A, expected["forces"], rtol=1e-4, atol=1e-4)
+        # Centred energies and their constants per bead type together are the energies of the network.
+        whole = written.epsilon_kcal_mol + written.epsilon_constants_kcal_mol[frames.bead_types]
+        np.testing.assert_allclose(whole, expected.epsilon_kcal_mol, rtol=0, atol=1e-5)
+        assert np.abs(written.epsilon_constants_kcal_mol).min() > 1e-3
+        np.testing.assert_allclose(written.forces_kcal_mol_A, expected.forces_kcal_mol_A, rtol=1e-4, atol=1e-4)
         check = read_table(folder / "gradient_check.csv")
         assert check.teacher.tolist() == [folder.name]
         assert check.n_components.tolist() == [N_COMPONENTS]

@@ -20,10 +20,11 @@ from cgdistill.io.csv_tables import read_provenance, read_table
 from cgdistill.provenance.record import sha256_of
 from cgdistill.runtime.signals import Interrupted
 from cgdistill.training import training_job
+from cgdistill.training.evaluation import predict
 from cgdistill.training.metrics import metrics_table
 from cgdistill.training.predictions import read_predictions, single_predictions, write_predictions
-from cgdistill.training.trainer import Trainer, predict
-from cgdistill.training.training_job import TrainingTask, run_trainings
+from cgdistill.training.trainer import Trainer
+from cgdistill.training.training_job import TrainingInputs, TrainingSettings, TrainingTask, run_trainings
 from test_training import SPEC
 
 PARTS = {"train": [0, 3, 4, 7, 9, 11], "valid": [1, 8], "test": [5, 10]}
@@ -43,8 +44,8 @@ def inputs(tmp_path_factory, beads_path) -> dict[str, Path]:
 
 
 def run(tasks, inputs, weights=None, **options):
-    files = (inputs["beads"], inputs["split"], inputs["prior"])
-    run_trainings(tasks, *files, NETWORK, TRAINING, weights or {"F": 1.0}, "cpu", **options)
+    settings = TrainingSettings(NETWORK, TRAINING, weights or {"F": 1.0})
+    run_trainings(tasks, TrainingInputs(**inputs), settings, "cpu", **options)
 
 
 def train(out, inputs, predictions=None, weights=None, seed=1, checkpoint=None):
@@ -66,7 +67,7 @@ def predictions(tmp_path_factory, inputs, teacher) -> Path:
         frames = PairFrames.from_beads(beads, np.arange(12), 5.0)
     found = predict(load_model(teacher), frames, np.arange(12), 4, "cpu")
     path = tmp_path_factory.mktemp("predictions") / "predictions.h5"
-    write_predictions(path, single_predictions("seed-1", found["forces"], found["epsilon"], frames.bead_types), {})
+    write_predictions(path, single_predictions("seed-1", found, frames.bead_types), {})
     return path
 
 
@@ -99,7 +100,7 @@ def test_metrics_are_those_of_the_saved_weights_on_each_part(teacher, inputs):
             frames = PairFrames.from_beads(beads, indices, 5.0)
             found = predict(model, frames, np.arange(len(indices)), 4, "cpu")
             target = beads.frames(indices).forces_kcal_mol_A
-            expected = metrics_table({"F": target}, {"F": found["forces"]}, frames.bead_types, model.type_names)
+            expected = metrics_table({"F": target}, found, frames.bead_types, model.type_names)
             written = table[table.split == part]
             np.testing.assert_allclose(written.mae, expected.mae, rtol=1e-4)
             np.testing.assert_allclose(written.rmse, expected.rmse, rtol=1e-4)
@@ -111,7 +112,7 @@ def test_predictions_are_those_of_the_saved_weights_on_the_test_frames(teacher, 
         frames = PairFrames.from_beads(beads, PARTS["test"], 5.0)
     found = predict(load_model(teacher), frames, np.arange(2), 1, "cpu")
     written = read_predictions(teacher / "test_predictions.h5")
-    expected = single_predictions("seed-1", found["forces"], found["epsilon"], frames.bead_types)
+    expected = single_predictions("seed-1", found, frames.bead_types)
     np.testing.assert_allclose(written.forces_kcal_mol_A, expected.forces_kcal_mol_A, atol=1e-4)
     np.testing.assert_allclose(written.epsilon_kcal_mol, expected.epsilon_kcal_mol, atol=1e-5)
     assert written.members == (f"{teacher.parent.name}/seed-1",)
@@ -200,23 +201,27 @@ def test_interrupted_job_goes_on_and_its_checkpoints_go(tmp_path, monkeypatch, i
 def test_checkpoint_of_another_seed_or_input_is_not_used(tmp_path, monkeypatch, inputs, predictions):
     """The key of the checkpoint, by what the trainer is given."""
     keys = []
-    monkeypatch.setattr(training_job, "train", lambda trainers, *_: keys.extend(one.key for one in trainers))
+    monkeypatch.setattr(training_job, "train", lambda trainers, *_: keys.extend(one.checkpoint.key for one in trainers))
     monkeypatch.setattr(training_job, "_write_products", lambda *_: None)
     other = inputs | {"prior": tmp_path / "prior.csv"}
     text = inputs["prior"].read_text(encoding="utf-8")
     other["prior"].write_text(text.replace("Cho,Cho,", "Cho,Cho,1"), encoding="utf-8")
-    train(tmp_path / "a", inputs)
-    run([TrainingTask(tmp_path / "b", 3), TrainingTask(tmp_path / "c", 1)], inputs)
+    state = tmp_path / "state.pt"
+    train(tmp_path / "a", inputs, checkpoint=state)
+    run(
+        [TrainingTask(tmp_path / name, seed, None, tmp_path / f"{name}.pt") for name, seed in (("b", 3), ("c", 1))],
+        inputs,
+    )
     assert keys[0] == keys.pop()
-    train(tmp_path / "a", inputs, seed=2)
-    train(tmp_path / "a", other)
-    train(tmp_path / "a", inputs, predictions)
-    train(tmp_path / "a", inputs, weights={"F": 0.5})
-    train(tmp_path / "a", inputs | {"beads": write_beads(tmp_path / "other.h5", 12, seed=1)})
+    train(tmp_path / "a", inputs, seed=2, checkpoint=state)
+    train(tmp_path / "a", other, checkpoint=state)
+    train(tmp_path / "a", inputs, predictions, checkpoint=state)
+    train(tmp_path / "a", inputs, weights={"F": 0.5}, checkpoint=state)
+    train(tmp_path / "a", inputs | {"beads": write_beads(tmp_path / "other.h5", 12, seed=1)}, checkpoint=state)
     monkeypatch.setitem(TRAINING, "learning_rate", 1e-4)
-    train(tmp_path / "a", inputs)
+    train(tmp_path / "a", inputs, checkpoint=state)
     monkeypatch.setitem(NETWORK, "n_features", 6)
-    train(tmp_path / "a", inputs)
+    train(tmp_path / "a", inputs, checkpoint=state)
     assert len(set(keys)) == len(keys) == 9
 
 

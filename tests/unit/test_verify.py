@@ -28,6 +28,7 @@ from cgdistill.core.seeds import derive
 from cgdistill.data.beads import BeadWriter
 from cgdistill.data.split import Split, write_split
 from cgdistill.export.model_folder import export_mliap
+from cgdistill.forcefield.trainable import ModelOutput
 from cgdistill.io.csv_tables import read_table, write_table
 from cgdistill.provenance.compare import compare_runs, relative_difference
 from cgdistill.provenance.manifest import checksums, read_manifest, read_stamp, write_manifest
@@ -85,7 +86,7 @@ def train(name, config, seed):
 
 def predict(name):
     folder, rng = Path(RUN, "teachers", name), np.random.default_rng(len(name))
-    found = single_predictions(name, rng.normal(size=(4, 6, 3)), rng.normal(size=(4, 6)), np.zeros(6, int))
+    found = single_predictions(name, ModelOutput(rng.normal(size=(4, 6, 3)), rng.normal(size=(4, 6))), np.zeros(6, int))
     weights = {"weights": folder / "weights.safetensors"}
     write_predictions(folder / "predictions.h5", found, stamp({"batch_size": 8}, weights))
 
@@ -537,7 +538,7 @@ def multiply(column, row=0):
 CHANGES = {
     "tables/tae.csv": ("tables/*.csv", multiply("tae", 1), "tae"),
     "structure/T2/curves.parquet": ("structure/*.parquet", multiply("value", 4), "value"),
-    "teachers/seed-1/predictions.h5": ("teachers/predictions.h5", multiply("forces"), "forces"),
+    "teachers/seed-1/predictions.h5": ("teachers/predictions.h5", multiply("forces_kcal_mol_A"), "forces_kcal_mol_A"),
     f"{SIMULATION}/run.json": ("simulations/run.json", lambda record: record.update(step=2.002), "step"),
 }
 

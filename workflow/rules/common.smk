@@ -1,6 +1,7 @@
 # Config checked before any job is planned, names and helper functions for all rules.
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -16,14 +17,15 @@ sys.path.insert(0, str(WORKFLOW / "lib"))
 if os.environ.get("PYTHONPATH", "").split(os.pathsep)[0] != sys.path[0]:
     os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [sys.path[0], os.environ.get("PYTHONPATH")])))
 
-from cgdistill.config.check import check_config, read_students, sorted_keys, validate
+from cgdistill.config.check import check_config, sorted_keys, validate
+from cgdistill.config.students import read_students
 from cgdistill.config.variants import ENSEMBLE, all_variants
 from cgdistill.config.variants import teacher_names as names_of_teachers
 from cgdistill.core.errors import InputError
 from cgdistill.core.seeds import derive
 from cgdistill.data.mapping_rules import MappingRules
 from cgdistill.figures.catalogue import box_variants, catalogue, drawn_by
-from cgdistill.io.text import read_yaml, table_rows
+from cgdistill.io.text import read_yaml
 from cgdistill.provenance.record import sha256_of
 from cgdistill.provenance.source_digest import source_digest
 
@@ -42,7 +44,7 @@ try:
     for file in [] if IS_MODULE else workflow.configfiles:
         read_yaml(file)
     validate(config, schema("config"), "config")
-    students = read_students(config["students"]["table"], schema("students"))
+    students = read_students(config["students"]["table"])
     mapping = read_yaml(config["mapping"]["file"])
     validate(mapping, schema("mapping"), config["mapping"]["file"])
     check_config(config, MappingRules.from_dict(mapping, config["mapping"]["file"]).types)
@@ -106,12 +108,11 @@ VARIANTS = list(_VARIANTS)
 LABELS = {name: variant.label for name, variant in _VARIANTS.items()}
 KINDS = {name: variant.kind for name, variant in _VARIANTS.items()}
 JOBS = {kind: asked_for(**job) for kind, job in config["resources"].items()}
-STUDENT_ROWS = table_rows(config["students"]["table"])[1]
 _RADII = config["structure"]["adf"]["r_max_A"] if config["structure"]["adf"]["triplets"] else []
 #: What figures and page call the models.
 MODELS = {"names": VARIANTS, "labels": LABELS, "kinds": KINDS}
-FIGURES = catalogue(VARIANTS, KINDS, LABELS, STUDENT_ROWS, _RADII, config["pictures"])
-BOX_VARIANTS = box_variants(VARIANTS, KINDS, STUDENT_ROWS)
+FIGURES = catalogue(VARIANTS, KINDS, LABELS, students, _RADII, config["pictures"])
+BOX_VARIANTS = box_variants(VARIANTS, KINDS, students)
 #: What determines a simulation; how many there are, how they share jobs, and what one that blows up leaves for a look
 #: changes none of them.
 SIMULATION = {key: value for key, value in config["simulation"].items() if key not in ("replicas", "runs_per_job")}

@@ -23,7 +23,7 @@ rule plot_structure:
         runtime=JOBS["analyse"]["runtime_min"],
     params:
         models=MODELS,
-        students=STUDENT_ROWS,
+        students=[asdict(student) for student in students],
         code=source_digest("figures.draw"),
     message:
         "Plot errors and curves of all models"

@@ -98,7 +98,7 @@ rule judge_teachers:
     params:
         min_share=config["failures"]["min_teacher_r2_share"],
         then=config["failures"]["then"],
-        code=source_digest("training.failure_policy"),
+        code=source_digest("training.teacher_selection"),
     message:
         "Look which teachers are sound"
     script:

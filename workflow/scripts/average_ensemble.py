@@ -7,8 +7,8 @@ import pandas as pd
 from cgdistill.io.csv_tables import read_table, write_table
 from cgdistill.provenance.record import stamp
 from cgdistill.runtime.job import job
-from cgdistill.training.failure_policy import read_health, sound_files
 from cgdistill.training.predictions import average_files
+from cgdistill.training.teacher_selection import read_health, sound_files
 
 with job(snakemake.log[0]) as log:
     source, health = snakemake.input, read_health(snakemake.input.health)

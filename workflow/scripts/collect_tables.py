@@ -10,7 +10,7 @@ from cgdistill.provenance.record import stamp
 from cgdistill.results import collect_tables as collect
 from cgdistill.runtime.job import job
 from cgdistill.structure.files import write_curves
-from cgdistill.training.failure_policy import read_health
+from cgdistill.training.teacher_selection import read_health
 
 with job(snakemake.log[0]):
     source, output, labels = snakemake.input, snakemake.output, dict(snakemake.params.labels)

@@ -8,7 +8,7 @@ from cgdistill.analysis.noise_ceiling import estimate_ceiling
 from cgdistill.io.csv_tables import write_table
 from cgdistill.provenance.record import stamp
 from cgdistill.runtime.job import job
-from cgdistill.training.failure_policy import sound_files
+from cgdistill.training.teacher_selection import sound_files
 
 with job(snakemake.log[0]):
     source, params = snakemake.input, snakemake.params

@@ -14,7 +14,7 @@ from cgdistill.runtime.job import job
 with job(snakemake.log[0]):
     from cgdistill.export.model_folder import export_model, facts_of_networks
     from cgdistill.md.protocol import SimulationSpec
-    from cgdistill.training.failure_policy import read_health, sound_networks
+    from cgdistill.training.teacher_selection import read_health, sound_networks
 
     source, params = snakemake.input, snakemake.params
     simulation = SimulationSpec.from_config(params.simulation)

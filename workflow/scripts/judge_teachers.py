@@ -10,7 +10,7 @@ from cgdistill.provenance.record import stamp
 from cgdistill.runtime.job import job
 
 with job(snakemake.log[0]) as log:
-    from cgdistill.training.failure_policy import judge_teachers
+    from cgdistill.training.teacher_selection import judge_teachers
 
     source, params = snakemake.input, snakemake.params
     health = judge_teachers([Path(path).parent for path in source.metrics], params.min_share, params.then)

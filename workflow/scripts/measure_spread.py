@@ -9,7 +9,7 @@ from cgdistill.analysis.ensemble_spread import compute_spread
 from cgdistill.io.csv_tables import write_table
 from cgdistill.provenance.record import stamp
 from cgdistill.runtime.job import job
-from cgdistill.training.failure_policy import sound_files
+from cgdistill.training.teacher_selection import sound_files
 
 with job(snakemake.log[0], snakemake.threads):
     source, params = snakemake.input, snakemake.params

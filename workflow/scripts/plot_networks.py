@@ -11,7 +11,7 @@ from cgdistill.figures.draw import draw_networks
 from cgdistill.figures.style import Palette, models_in_order
 from cgdistill.io.csv_tables import read_table
 from cgdistill.runtime.job import job
-from cgdistill.training.failure_policy import sound_files
+from cgdistill.training.teacher_selection import sound_files
 
 with job(snakemake.log[0]):
     source, params = dict(snakemake.input.items()), snakemake.params

@@ -10,25 +10,20 @@ from cgdistill.runtime.job import job
 
 with job(snakemake.log[0], snakemake.threads):
     # After the threads are pinned: torch reads them when it loads.
-    from cgdistill.training.failure_policy import read_health
-    from cgdistill.training.training_job import TrainingTask, run_trainings
+    from cgdistill.training.teacher_selection import read_health
+    from cgdistill.training.training_job import TrainingInputs, TrainingSettings, TrainingTask, run_trainings
 
     source, params = snakemake.input, snakemake.params
     predictions = source.get("predictions") or [None] * len(params.folders)
     health = read_health(source.health) if "health" in source.keys() else {}
-    left_out = [health.get(Path(folder).name, "") for folder in params.folders]
-    rows = zip(params.folders, params.seeds, predictions, params.checkpoints, left_out, strict=True)
+    reasons = [health.get(Path(folder).name, "") for folder in params.folders]
+    rows = zip(params.folders, params.seeds, predictions, params.checkpoints, reasons, strict=True)
     run_trainings(
         [
             TrainingTask(Path(folder), seed, path and Path(path), Path(state), reason and f"its teacher: {reason}")
             for folder, seed, path, state, reason in rows
         ],
-        source.beads,
-        source.split,
-        source.prior,
-        params.network,
-        params.training,
-        params.weights,
+        TrainingInputs(source.beads, source.split, source.prior),
+        TrainingSettings(params.network, params.training, params.weights, params.failures),
         params.device,
-        failures=params.failures,
     )

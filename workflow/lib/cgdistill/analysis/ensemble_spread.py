@@ -25,10 +25,11 @@ from ..data.split import read_split
 from ..forcefield.hipnn.model import BeadModel, load_model
 from ..geometry.neighbours import NeighbourList
 from ..io.lammps_dump import read_dump
+from ..provenance.record import sha256_of
 from ..runtime.devices import choose_device
 from ..runtime.job import log
+from ..training.evaluation import predict_each
 from ..training.predictions import PredictionFile
-from ..training.trainer import predict_each
 
 COLUMNS = (
     "source",
@@ -43,8 +44,6 @@ COLUMNS = (
     "epsilon_spread_kcal_mol",
 )
 REFERENCE = "AA"
-#: Largest difference, kcal/mol, between constants from single beads: they come from files in 32 bits.
-_SAME_CONSTANT = 1e-2
 #: Test frames whose pairs are held at a time.
 _FRAMES = 64
 #: Forces, energies (centred) and nearest distances on some frames.
@@ -152,10 +151,10 @@ def read_last_frames(
 
 
 class _Teachers:
-    """The networks of the teachers, their predictions on all-atom frames and their constants."""
+    """The networks of the teachers, evaluated together."""
 
     def __init__(self, folders: Sequence[Path], device: torch.device, batch_size: int) -> None:
-        self.folders, self.device, self.batch_size = folders, device, batch_size
+        self.device, self.batch_size = device, batch_size
         self.models: list[BeadModel] = [load_model(folder).to(device) for folder in folders]
         cutoffs = {model.spec.cutoff_A for model in self.models}
         if len(cutoffs) != 1:
@@ -165,30 +164,28 @@ class _Teachers:
     def evaluate(self, frames: PairFrames) -> tuple[np.ndarray, np.ndarray]:
         """Forces and energies (not centred) of all teachers on all frames."""
         groups = [self.models] if self.device.type == "cuda" else [[model] for model in self.models]
-        everything = np.arange(len(frames))
-        found = [
-            own for group in groups for own in predict_each(group, frames, everything, self.batch_size, self.device)
+        places = np.arange(len(frames))
+        outputs = [
+            output for group in groups for output in predict_each(group, frames, places, self.batch_size, self.device)
         ]
-        return np.stack([own["forces"] for own in found]), np.stack([own["epsilon"] for own in found])
+        forces, epsilon = zip(*outputs, strict=True)
+        return np.stack(forces), np.stack(epsilon)
 
-    def constants(self, frames: PairFrames, centred: np.ndarray) -> np.ndarray:
-        """(n_teachers, n_beads) what centring took off, from frames whose centred energies are known.
 
-        Raises
-        ------
-        InputError
-            Predictions that are not those of the networks beside them.
-        """
-        offsets = self.evaluate(frames)[1].astype(np.float64) - centred
-        result = np.zeros(offsets[:, 0].shape)
-        for kind in np.unique(frames.bead_types):
-            own = offsets[:, :, frames.bead_types == kind]
-            uneven = own.std(axis=(1, 2))
-            if uneven.max() > _SAME_CONSTANT:
-                source = Path(self.folders[int(uneven.argmax())]) / "predictions.h5"
-                raise InputError(source, "epsilon", "energies of another network", "those of the network beside it")
-            result[:, frames.bead_types == kind] = own.mean(axis=(1, 2))[:, None]
-        return result
+def _open_predictions(folder: Path) -> PredictionFile:
+    """Predictions of a teacher.
+
+    Raises
+    ------
+    InputError
+        They were made with other weights than those in the folder.
+    """
+    predictions = PredictionFile(folder / "predictions.h5")
+    inputs = predictions.provenance.get("inputs", {})
+    if inputs.get("weights") != sha256_of(folder / "weights.safetensors"):
+        expected = "those of the network in the same folder: rerun predict_teacher"
+        raise InputError(folder / "predictions.h5", "provenance", "predictions of another network", expected)
+    return predictions
 
 
 def compute_spread(
@@ -223,15 +220,14 @@ def compute_spread(
     with ExitStack() as stack:
         file = stack.enter_context(BeadFile(beads))
         topology, test = file.topology, read_split(split, len(file)).test
-        predictions = [stack.enter_context(PredictionFile(folder / "predictions.h5")) for folder in folders]
-        one = PairFrames.from_beads(file, test[:1], networks.cutoff_A)
-        constants = networks.constants(one, np.stack([own.epsilon[test[:1]] for own in predictions]))
+        predictions = [stack.enter_context(_open_predictions(folder)) for folder in folders]
+        constants = np.stack([own.epsilon_constants_kcal_mol[topology.bead_types] for own in predictions])
 
         def on_test_frames() -> Iterable[_Part]:
             for chunk in np.array_split(test, -(-len(test) // _FRAMES)):
                 frames = PairFrames.from_beads(file, chunk, networks.cutoff_A, show=False)
-                forces = np.stack([own.forces[chunk] for own in predictions])
-                epsilon = np.stack([own.epsilon[chunk] for own in predictions])
+                forces = np.stack([own.forces_kcal_mol_A[chunk] for own in predictions])
+                epsilon = np.stack([own.epsilon_kcal_mol[chunk] for own in predictions])
                 yield forces, epsilon, nearest_distances(frames, topology.n_types)
 
         tables = [_described(REFERENCE, REFERENCE, on_test_frames(), topology, bin_width_A)]

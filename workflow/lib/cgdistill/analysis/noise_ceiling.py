@@ -334,7 +334,7 @@ def estimate_ceiling(
         if not file.has_forces:
             raise InputError(beads, "forces", "no such dataset", "a bead trajectory with forces")
         parts, topology = read_split(split, len(file)), file.topology
-        members = {str(path): stack.enter_context(PredictionFile(path)).forces for path in predictions}
+        members = {str(path): stack.enter_context(PredictionFile(path)).forces_kcal_mol_A for path in predictions}
         columns = ["target", "split", "bead_type", "r2"]
         return noise_ceiling(
             _Labels(file),

@@ -1,4 +1,4 @@
-"""Config, mapping and students table: read, validated against closed schemas, cross-checked.
+"""Config and mapping: validated against closed schemas, cross-checked.
 
 Everything here runs before any job is planned, so it stays cheap: no torch, no MDAnalysis.
 """
@@ -17,9 +17,7 @@ from jsonschema.validators import extend
 
 from ..core.errors import InputError
 from ..geometry.cells import perpendicular_widths_A
-from ..io.text import table_rows
 from .aa_protocol import ProtocolSpec
-from .variants import Variant, check_variants
 
 #: JSON takes 1.0 for an integer; what counts things does not.
 _Validator = extend(
@@ -132,44 +130,6 @@ def validate(data: Any, schema: Mapping[str, Any], source: str | Path, prefix: s
         raise InputError(source, prefix + _where(fault), *_found_and_expected(fault))
     for where, value, expected in _unusable(data):
         raise InputError(source, prefix + where, value, expected)
-
-
-def read_students(path: str | Path, schema: Mapping[str, Any]) -> list[Variant]:
-    """Student variants from their table (tab-separated, one row per variant).
-
-    Raises
-    ------
-    InputError
-        Missing or unknown column, a value that does not fit, no weight above 0, or names that differ
-        in case only or not at all.
-    """
-    header, rows = table_rows(path)
-    columns = list(schema["properties"])
-    if sorted(header) != sorted(columns):
-        raise InputError(path, "header", f"columns {header}", f"the columns {columns}, separated by tabs")
-    variants = []
-    for number, row in enumerate(rows, start=1):
-        where = f"row {number} ({row['name']})"
-        if None in row or None in row.values():
-            raise InputError(path, where, "another number of cells", f"{len(columns)} cells")
-        values: dict[str, Any] = dict(row)
-        for column in columns:
-            if column.startswith("w_"):
-                try:
-                    values[column] = float(row[column])
-                except ValueError:
-                    raise InputError(path, f"{where}.{column}", repr(row[column]), "a number") from None
-        validate(values, schema, path, f"{where}.")
-        variants.append(
-            Variant(
-                name=values["name"],
-                label=values["label"],
-                kind=values["teacher"],
-                weights={"F": values["w_F"], "f": values["w_f"], "E": values["w_E"], "epsilon": values["w_e"]},
-            )
-        )
-    check_variants(variants, path)
-    return variants
 
 
 def _peek_widths_A(topology: Path) -> list[float] | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..config.targets import ALL_ATOM_FORCES
 from ..core.errors import InputError
 from ..geometry.neighbours import NeighbourList
 from ..runtime.job import progress
@@ -60,7 +61,7 @@ class PairFrames:
     def from_beads(
         cls, beads: BeadFile, indices: Sequence[int] | np.ndarray, cutoff_A: float, show: bool = True
     ) -> PairFrames:
-        """Pairs of the given frames (increasing indices), and the target ``F`` if the file has forces.
+        """Pairs of the given frames (increasing indices), and the target `ALL_ATOM_FORCES` if the file has forces.
 
         Memory per frame: 20 bytes per directed pair within the cutoff, 12 per bead for the forces. ``show`` displays
         the progress.
@@ -89,7 +90,7 @@ class PairFrames:
             if start == 0:
                 frames._check_fits(len(indices), available_bytes(), beads.path)
         if forces:
-            frames.targets["F"] = torch.as_tensor(np.concatenate(forces))
+            frames.targets[ALL_ATOM_FORCES] = torch.as_tensor(np.concatenate(forces))
         return frames
 
     def __len__(self) -> int:

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import combinations
+
+from ..config.targets import TARGETS, active_weights
+from ..config.variants import Variant
 
 #: Jobs that draw, one function of `draw` each.
 JOBS = ("structure", "stability", "networks", "models", "boxes")
@@ -17,8 +20,15 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("S1", ("single",)),
     ("S8", ("ensemble",)),
 )
-#: Energy targets of a student in the order of figures: (system energy, per-bead energies) -> label.
-ENERGY_TARGETS = {(False, False): "none", (True, False): "E", (False, True): "ε", (True, True): "E and ε"}
+#: Targets of students that are forces, and those that are energies.
+_FORCES = [target for target in TARGETS.values() if not target.is_energy]
+_ENERGIES = [target for target in TARGETS.values() if target.is_energy]
+#: Labels of the energy targets of a student by their names, in the order of figures: none, each alone, two, and so on.
+ENERGY_TARGETS = {
+    tuple(target.name for target in chosen): " and ".join(target.symbol for target in chosen) or "none"
+    for number in range(len(_ENERGIES) + 1)
+    for chosen in combinations(_ENERGIES, number)
+}
 _METRICS = {"rdf": "RDF", "adf": "ADF", "cdf": "CDF"}
 _LONG = {"rdf": "Radial", "adf": "Angular", "cdf": "Cluster"}
 _CATEGORIES = {
@@ -81,26 +91,20 @@ class TargetGroup:
     columns: Mapping[str, tuple[str, ...]] = field(hash=False)
 
 
-def target_groups(students: Iterable[Mapping[str, Any]]) -> list[TargetGroup]:
-    """Groups in which energy targets can be compared: two different ones at least.
-
-    Parameters
-    ----------
-    students: rows of the table of students: name, teacher (single | ensemble), w_F, w_f, w_E, w_e.
-    """
+def target_groups(students: Iterable[Variant]) -> list[TargetGroup]:
+    """Groups in which energy targets can be compared: two different ones at least."""
     found: dict[tuple[str, tuple[str, ...]], dict[str, list[str]]] = {}
-    for row in students:
-        forces = tuple(target for target in ("F", "f") if float(row[f"w_{target}"]) > 0)
-        energies = ENERGY_TARGETS[float(row["w_E"]) > 0, float(row["w_e"]) > 0]
-        found.setdefault((row["teacher"], forces), {}).setdefault(energies, []).append(row["name"])
+    for student in students:
+        active = active_weights(student.weights)
+        forces = tuple(target.name for target in _FORCES if target.name in active)
+        energies = ENERGY_TARGETS[tuple(target.name for target in _ENERGIES if target.name in active)]
+        found.setdefault((student.kind, forces), {}).setdefault(energies, []).append(student.name)
     groups = []
     for (teacher, forces), columns in found.items():
         if len(columns) < 2:
             continue
         family = "S1" if teacher == "single" else "S8"
-        # F and f, spelled out: some file systems do not tell capitals from small letters
-        parts = {"F": "aa", "f": "kd"}
-        name = "-".join([family, *(parts[target] for target in forces)])
+        name = "-".join([family, *(TARGETS[target].file_part for target in forces)])
         title = f"{family}, " + (f"forces {' and '.join(forces)}" if forces else "no forces")
         ordered = {label: tuple(columns[label]) for label in ENERGY_TARGETS.values() if label in columns}
         groups.append(TargetGroup(name, title, ordered))
@@ -122,7 +126,7 @@ def catalogue(
     variants: Sequence[str],
     kinds: Mapping[str, str],
     labels: Mapping[str, str],
-    students: Sequence[Mapping[str, Any]],
+    students: Sequence[Variant],
     adf_radii_A: Sequence[float],
     pictures: bool = True,
 ) -> list[Entry]:
@@ -131,7 +135,7 @@ def catalogue(
     Parameters
     ----------
     variants: names of all variants in the order of tables; ``kinds`` and ``labels`` by name.
-    students: rows of the table of students; may be none.
+    students: variants of the table of students; may be none.
     adf_radii_A: of the config; none where there are no triplets.
     pictures: whether the boxes are rendered.
     """
@@ -152,11 +156,11 @@ def catalogue(
     return entries
 
 
-def box_variants(variants: Sequence[str], kinds: Mapping[str, str], students: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Variants whose boxes are rendered, one per kind: of students those with the most targets but no system energy."""
+def box_variants(variants: Sequence[str], kinds: Mapping[str, str], students: Sequence[Variant]) -> list[str]:
+    """Variants whose boxes are rendered, one per kind: of students that with the most targets, all per bead."""
     n_targets = {
-        row["name"]: sum(float(row[name]) > 0 for name in ("w_F", "w_f", "w_e")) - 4 * (float(row["w_E"]) > 0)
-        for row in students
+        student.name: sum(1 if TARGETS[name].per_bead else -len(TARGETS) for name in active_weights(student.weights))
+        for student in students
     }
     chosen: dict[str, str] = {}
     for name in variants:
@@ -206,7 +210,7 @@ def _structure(adf_radii_A: Sequence[float]) -> list[Entry]:
     return entries
 
 
-def _targets(students: Sequence[Mapping[str, Any]], adf_radii_A: Sequence[float]) -> list[Entry]:
+def _targets(students: Sequence[Variant], adf_radii_A: Sequence[float]) -> list[Entry]:
     """Students that differ in their energy targets alone, side by side."""
     return [
         Entry(stem, f"Energy targets: {name} of {group.title}", "structure", "targets", "structure",

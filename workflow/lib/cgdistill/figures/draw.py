@@ -10,11 +10,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..config.variants import Variant
 from ..core.vocabulary import RunStatus
 from ..io.csv_tables import read_table
 from ..runtime.job import log
@@ -71,7 +71,7 @@ def draw_structure(
     comparisons: str | Path,
     reference: str | Path,
     curves: Paths,
-    students: Sequence[Mapping[str, Any]],
+    students: Sequence[Variant],
     palette: Palette,
     folder: str | Path,
 ) -> list[str]:
@@ -81,7 +81,7 @@ def draw_structure(
     ----------
     summary, tae, runs, comparisons: ``tables/<name>.csv``.
     reference, curves: ``structure/reference.parquet`` and ``structure/<variant>/curves.parquet`` of all variants.
-    students: rows of the table of students.
+    students: variants of the table of students.
     """
     sheets = _Sheets(folder)
     errors = read_table(summary, _SUMMARY)

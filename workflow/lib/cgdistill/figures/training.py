@@ -11,14 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ..config.targets import TARGETS
 from .style import NEUTRAL_COLOUR, SMALL, Palette, new_figure, plain, styled
 
-TARGET_LABELS = {
-    "F": "F (all-atom forces)",
-    "f": "f (teacher forces)",
-    "E": "E (system energy)",
-    "epsilon": "ε (bead energies)",
-}
 Histories = Mapping[str, pd.DataFrame]
 
 
@@ -109,20 +104,19 @@ def metrics_figure(training: pd.DataFrame, palette: Palette, split: str = "test"
     own = training[training["split"] == split]
     if "bead_type" in own.columns:
         own = own[own["bead_type"] == "all"]
-    targets = [target for target in TARGET_LABELS if (own["target"] == target).any()]
+    targets = [target for target in TARGETS.values() if (own["target"] == target.name).any()]
     names = [model.name for model in palette.models if (own["variant"] == model.name).any()]
     height = 1.6 + 0.42 * len(names)
     figure, panels = new_figure(2, len(targets), 2.5 * len(targets) + 0.8, height)
     for column, target in enumerate(targets):
-        chosen = own[own["target"] == target]
-        unit = str(chosen["unit"].iloc[0])
-        for row, (measure, label) in enumerate((("r2", "R²"), ("rmse", f"RMSE / ({unit.replace('/A', '/Å')})"))):
+        chosen = own[own["target"] == target.name]
+        for row, (measure, label) in enumerate((("r2", "R²"), ("rmse", f"RMSE / ({target.unit_symbol})"))):
             axes = panels[row][column]
             _measure_panel(axes, chosen, measure, names, palette)
             axes.set_xlabel(plain(label))
             if column:
                 axes.tick_params(labelleft=False)
-        panels[0][column].set_title(TARGET_LABELS[target])
+        panels[0][column].set_title(target.label)
     return figure
 
 

@@ -12,11 +12,11 @@ from typing import Any
 import pandas as pd
 
 from .. import __version__
+from ..config.students import read_students, student_row
 from ..data.beads import BeadFile
 from ..figures.catalogue import catalogue
 from ..figures.style import Palette
 from ..io.csv_tables import read_provenance, read_table
-from ..io.text import table_rows
 from ..results.collect_tables import PERFORMANCE_COLUMNS
 from .cards import Card, read_cards
 from .facts import SystemFacts, read_system
@@ -148,7 +148,7 @@ def gather(
         inputs = dict(file.provenance.get("inputs", {}))
     read = {name: read_table(tables[name], columns) for name, columns in COLUMNS.items()
             if name not in _OPTIONAL or tables.get(name)}  # fmt: skip
-    students = table_rows(tables["students"])[1] if tables.get("students") else []
+    students = read_students(tables["students"]) if tables.get("students") else []
     models = palette.models
     entries = catalogue(
         [model.name for model in models],
@@ -163,7 +163,7 @@ def gather(
         config=config,
         palette=palette,
         tables=read,
-        students=pd.DataFrame(students),
+        students=pd.DataFrame([student_row(student) for student in students]),
         system=read_system(beads, split),
         figures=place_figures(figures, entries, captions),
         cards=read_cards(cards),

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from ..config.targets import ALL_ATOM_FORCES, TARGETS
 from ..figures.style import Model
-from ..figures.training import TARGET_LABELS
 from ..structure.metrics import METRIC_TITLES, OVERALL, TAE_UNITS
 from .cards import Card
 from .data import ReportData
@@ -116,7 +116,7 @@ def _count(number_of: int, word: str) -> str:
 
 def _weights(weights: Mapping[str, float]) -> str:
     """Weights of the targets that count."""
-    active = [f"{setting(weight)} {TARGET_LABELS[name]}" for name, weight in weights.items() if weight]
+    active = [f"{setting(weight)} {TARGETS[name].label}" for name, weight in weights.items() if weight]
     return " + ".join(active) or "none"
 
 
@@ -162,19 +162,18 @@ def metric_table(data: ReportData, model: Model) -> Table | None:
     if own.empty:
         return None
     rows = []
-    for target in TARGET_LABELS:
+    for target in TARGETS.values():
         for kind in ("all", *data.system.type_names):
-            part = own[(own["target"] == target) & (own["bead_type"] == kind)]
+            part = own[(own["target"] == target.name) & (own["bead_type"] == kind)]
             if part.empty:
                 continue
             r2 = float(part["r2"].mean())
-            share = share_of_ceiling(data, r2) if target == "F" and kind == "all" else ""
-            unit = str(part["unit"].iloc[0]).replace("/A", "/Å")
+            share = share_of_ceiling(data, r2) if target.name == ALL_ATOM_FORCES and kind == "all" else ""
             rows.append(
                 Row([
-                    Cell(f"{TARGET_LABELS[target]}, {kind}"),
+                    Cell(f"{target.label}, {kind}"),
                     Cell(spread(part["r2"]), r2, (share,) if share else ()),
-                    Cell(f"{spread(part['rmse'])} {unit}", float(part["rmse"].mean())),
+                    Cell(f"{spread(part['rmse'])} {target.unit_symbol}", float(part["rmse"].mean())),
                 ])
             )  # fmt: skip
     return Table("Metrics on the test frames", ["Target, beads", "R²", "RMSE"], rows)

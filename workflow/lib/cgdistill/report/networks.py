@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..config.targets import ALL_ATOM_FORCES, TARGETS
 from ..core.vocabulary import NetworkStatus
-from ..figures.training import TARGET_LABELS
 from .data import ReportData
 from .parts import NOTHING, Cell, Row, Table, interval, known, model_cell, number, percent, spread
 
@@ -29,7 +29,7 @@ def ceiling_warnings(data: ReportData) -> list[str]:
 def force_r2(data: ReportData) -> dict[str, float]:
     """R² on all-atom forces of the test frames by variant; of all teachers together from the table of the ceiling."""
     own = data.training
-    own = own[(own["split"] == "test") & (own["target"] == "F") & (own["bead_type"] == "all")]
+    own = own[(own["split"] == "test") & (own["target"] == ALL_ATOM_FORCES) & (own["bead_type"] == "all")]
     found = {str(name): float(value) for name, value in own.groupby("variant")["r2"].mean().items()}
     table = data.tables.get("ceiling")
     if table is not None and (table["bead_type"] == "all").any():
@@ -109,7 +109,7 @@ def failures_table(data: ReportData) -> Table | None:
 def training_table(data: ReportData) -> Table:
     """R² and RMSE on the test frames by target, mean and standard deviation over the members of a variant."""
     own = data.training[(data.training["split"] == "test") & (data.training["bead_type"] == "all")]
-    targets = [target for target in TARGET_LABELS if (own["target"] == target).any()]
+    targets = [target for target in TARGETS.values() if (own["target"] == target.name).any()]
     rows = []
     for model in data.palette.models:
         part = own[own["variant"] == model.name]
@@ -117,12 +117,10 @@ def training_table(data: ReportData) -> Table:
             continue
         cells = [model_cell(model), Cell(str(part["member"].nunique()))]
         for target in targets:
-            chosen = part[part["target"] == target]
+            chosen = part[part["target"] == target.name]
             cells += [Cell(spread(chosen[name]), float(chosen[name].mean())) for name in ("r2", "rmse")]
         rows.append(Row(cells, data.palette.colour(model.name)))
     heads = ["Model", "Networks"]
     for target in targets:
-        unit = own.loc[own["target"] == target, "unit"].iloc[0].replace("/A", "/Å")
-        name = target.replace("epsilon", "ε")
-        heads += [f"R² {name}", f"RMSE {name} ({unit})"]
+        heads += [f"R² {target.symbol}", f"RMSE {target.symbol} ({target.unit_symbol})"]
     return Table("Errors on the test frames", heads, rows)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..config.targets import TARGETS
 from ..figures.style import Model
 
 #: Stands for what is not known.
@@ -188,7 +189,8 @@ def column_words(column: str) -> str:
     for ending, unit in _UNITS.items():
         if column.endswith(ending):
             return f"{column[: -len(ending)].replace('_', ' ')} ({unit})"
-    return column.replace("w_e", "w_ε") if column.startswith("w_") else column.replace("_", " ")
+    symbols = {target.weight_column: f"w_{target.symbol}" for target in TARGETS.values()}
+    return symbols.get(column, column.replace("_", " "))
 
 
 def plain_table(name: str, table: pd.DataFrame | None) -> Table | None:

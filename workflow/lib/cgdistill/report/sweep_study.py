@@ -16,6 +16,7 @@ import pandas as pd
 import yaml
 
 from ..analysis.stability import STABLE
+from ..config.targets import ALL_ATOM_FORCES, TARGETS
 from ..config.variants import ENSEMBLE, TEACHERS
 from ..core.errors import InputError
 from ..core.vocabulary import RunStatus
@@ -24,7 +25,6 @@ from ..figures.style import save
 from ..io.csv_tables import read_table, write_table
 from ..provenance.record import stamp
 from ..structure.metrics import METRIC_TITLES, OVERALL, rows_of
-from ..training.metrics import TARGET_UNITS
 from .study import write_page
 
 #: Setting that is shown by its length, and the column of that.
@@ -149,9 +149,10 @@ def _read(cell: StudyCell) -> dict[str, pd.DataFrame]:
         if not path.is_file():
             raise InputError(path, "file", "none", f"a table of the finished run {cell.name}")
         tables[name] = read_table(path, _COLUMNS[name])
-    units = set(tables["training"].loc[tables["training"]["target"] == "F", "unit"])
-    if units - {TARGET_UNITS["F"]}:
-        raise InputError(cell.tables["training"], "unit of F", ", ".join(map(str, units)), TARGET_UNITS["F"])
+    forces = TARGETS[ALL_ATOM_FORCES]
+    units = set(tables["training"].loc[tables["training"]["target"] == forces.name, "unit"])
+    if units - {forces.unit}:
+        raise InputError(cell.tables["training"], f"unit of {forces.name}", ", ".join(map(str, units)), forces.unit)
     return tables
 
 

@@ -13,12 +13,12 @@ from typing import Any
 import pandas as pd
 
 from ..core.errors import InputError
-from ..training.failure_policy import training_of as course_of
 from ..core.vocabulary import NetworkStatus, RunStatus
 from ..structure.files import RUN_COLUMNS as RUN
 from ..structure.files import read_curves
 from ..md.run_record import read_record
 from ..io.csv_tables import read_table
+from ..training.teacher_selection import training_record
 
 #: Variant under which the teachers stand in tables.
 TEACHERS = "T"
@@ -152,7 +152,7 @@ def networks_of(
     Parameters
     ----------
     teachers, students: ``network.json`` in the folders of `training_of`.
-    health: why a teacher is left out, by name (`learning.failures.read_health`).
+    health: why a teacher is left out, by name (`training.teacher_selection.read_health`).
 
     Raises
     ------
@@ -161,8 +161,8 @@ def networks_of(
     """
     rows = []
     for variant, path in _networks(teachers, students):
-        course, member = course_of(path.parent), path.parent.name
-        reason = course["excluded"] or (health.get(member, "") if variant == TEACHERS else "")
+        record, member = training_record(path.parent), path.parent.name
+        reason = record["excluded"] or (health.get(member, "") if variant == TEACHERS else "")
         rows.append(
             {
                 "variant": variant,
@@ -170,8 +170,8 @@ def networks_of(
                 "member": member,
                 "status": NetworkStatus.EXCLUDED if reason else NetworkStatus.USED,
                 "reason": reason,
-                "failures": "; ".join(str(failure["text"]) for failure in course["failures"]),
-                **{name: course[name] for name in ("retries", "learning_rate", "best_epoch", "epochs")},
+                "failures": "; ".join(str(failure["text"]) for failure in record["failures"]),
+                **{name: record[name] for name in ("retries", "learning_rate", "best_epoch", "epochs")},
             }
         )
     return _unique(pd.DataFrame(rows)[NETWORK_COLUMNS], ["variant", "member"], "networks")

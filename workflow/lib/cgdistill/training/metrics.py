@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-#: Units of the training targets: AA forces F, teacher forces f, system energy E, per-bead energies epsilon.
-TARGET_UNITS = {"F": "kcal/mol/A", "f": "kcal/mol/A", "E": "kcal/mol", "epsilon": "kcal/mol"}
+from ..config.targets import TARGETS
+from ..forcefield.trainable import ModelOutput
+from .targets import COMPUTATIONS
 
 
 def error_measures(target: np.ndarray, prediction: np.ndarray) -> dict[str, float]:
@@ -23,46 +24,40 @@ def error_measures(target: np.ndarray, prediction: np.ndarray) -> dict[str, floa
     }
 
 
-def centre_per_type(bead_energies: np.ndarray, bead_types: np.ndarray) -> np.ndarray:
-    """Bead energies (n_frames, n_beads) less the mean of each bead type.
-
-    Training on forces leaves them free by one constant per type.
-    """
-    centred = np.array(bead_energies, dtype=np.float64)
-    for kind in np.unique(bead_types):
-        members = bead_types == kind
-        centred[:, members] -= centred[:, members].mean()
-    return centred
-
-
 def metrics_table(
     targets: Mapping[str, np.ndarray],
-    predictions: Mapping[str, np.ndarray],
+    output: ModelOutput[np.ndarray],
     bead_types: np.ndarray,
     type_names: tuple[str, ...],
 ) -> pd.DataFrame:
     """Error measures per target: columns ``target, bead_type, unit, mae, rmse, r2, n``.
 
+    Constants that training leaves undetermined are removed from targets and predictions before they are compared
+    (`targets.Computation.without_constants`).
+
     Parameters
     ----------
-    targets, predictions:
-        By target name: ``F``, ``f`` (n_frames, n_beads, 3), ``epsilon`` (n_frames, n_beads),
-        ``E`` (n_frames,). The constants that forces leave free are taken out of ``epsilon``
-        (per type) and ``E`` before they are compared.
+    targets:
+        Reference values by target, with the frames as first axis.
+    output:
+        Of the model for the same frames.
+    bead_types:
+        (n_beads,) index into ``type_names``.
     """
+    output = ModelOutput(*(values.astype(np.float64) for values in output))
     rows = []
     for name, target in targets.items():
-        prediction = predictions[name]
-        if name == "epsilon":
-            target, prediction = (centre_per_type(values, bead_types) for values in (target, prediction))
-        if name == "E":
-            target, prediction = target - target.mean(), prediction - prediction.mean()
+        computation = COMPUTATIONS[name]
+        target, prediction = (
+            computation.without_constants(values, bead_types)
+            for values in (np.asarray(target, dtype=np.float64), computation.of_model(output))
+        )
         rows.append({"target": name, "bead_type": "all", **error_measures(target, prediction)})
-        if name != "E":
+        if TARGETS[name].per_bead:
             for kind, type_name in enumerate(type_names):
                 members = bead_types == kind
                 measures = error_measures(target[:, members], prediction[:, members])
                 rows.append({"target": name, "bead_type": type_name, **measures})
     table = pd.DataFrame(rows)
-    table.insert(2, "unit", [TARGET_UNITS[name] for name in table["target"]])
+    table.insert(2, "unit", [TARGETS[name].unit for name in table["target"]])
     return table

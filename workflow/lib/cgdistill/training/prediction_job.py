@@ -18,9 +18,9 @@ from ..io.csv_tables import write_table
 from ..provenance.record import stamp
 from ..runtime.devices import choose_device
 from ..runtime.job import Progress, log
+from .evaluation import predict_each
 from .gradient_check import check_gradient
 from .predictions import writing_predictions
-from .trainer import predict_each
 
 #: Force components compared with finite differences, spread over this many test frames.
 N_COMPONENTS, N_FRAMES = 24, 4
@@ -81,10 +81,10 @@ def predict_teachers(
         for start in range(0, n_frames, step):
             numbers = np.arange(start, min(start + step, n_frames))
             frames = PairFrames.from_beads(beads, numbers, cutoff_A, show=False).with_pairs_on(chosen)
-            some = np.arange(len(frames))
-            found = [own for group in groups for own in predict_each(group, frames, some, batch_size, chosen)]
-            for writer, own in zip(writers, found, strict=True):
-                writer.append(own["forces"], own["epsilon"])
+            places = np.arange(len(frames))
+            outputs = [output for group in groups for output in predict_each(group, frames, places, batch_size, chosen)]
+            for writer, output in zip(writers, outputs, strict=True):
+                writer.append(output)
             bar.update(len(frames))
         bar.close()
     for folder, model, provenance in zip(folders, models, provenances, strict=True):

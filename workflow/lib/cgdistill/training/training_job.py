@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ..config.targets import complete_weights
 from ..core.errors import InputError
 from ..core.seeds import derive
 from ..data.beads import BeadFile
@@ -18,16 +19,23 @@ from ..data.pair_frames import PairFrames
 from ..data.split import PARTS, read_split
 from ..forcefield.hipnn.model import BeadModel, NetworkSpec, save_model
 from ..forcefield.prior import read_prior
+from ..forcefield.trainable import ModelOutput
 from ..geometry.cells import perpendicular_widths_A
 from ..io.csv_tables import write_table
 from ..provenance.record import stamp
 from ..runtime.devices import choose_device
 from ..runtime.job import log
 from ..runtime.locks import exclusive
+from .checkpoint import Checkpoint, state_key
+from .evaluation import predict
 from .failure_policy import FailurePolicy
+from .loss import Objective
 from .metrics import metrics_table
 from .predictions import read_predictions, single_predictions, write_predictions
-from .trainer import LossWeights, Trainer, TrainingSpec, history_of, predict, state_key, train
+from .schedule import TrainingSpec
+from .targets import teacher_values
+from .trainer import Trainer, TrainingData, history_of
+from .training_loop import train
 
 
 @dataclass(frozen=True)
@@ -36,10 +44,10 @@ class TrainingTask:
 
     Attributes
     ----------
-    out_dir: folder of what comes out.
+    out_dir: folder of its products.
     seed: of the initial weights and of the order of the frames.
     predictions: of the teacher; None to train a teacher.
-    checkpoint: file to resume from; one of other settings or other inputs is left alone and overwritten.
+    checkpoint: file to resume from; one of other settings or other inputs is not used, and overwritten.
     excluded: why it is not to be trained at all (its teacher is not sound); empty otherwise.
     """
 
@@ -55,54 +63,46 @@ class TrainingTask:
         return f"{self.out_dir.parent.name}/{self.out_dir.name}"
 
 
-def teacher_targets(path: str | Path, beads: BeadFile, indices: np.ndarray) -> dict[str, torch.Tensor]:
-    """Targets ``f``, ``E`` and ``epsilon`` of a teacher for some frames of a bead file.
+@dataclass(frozen=True)
+class TrainingInputs:
+    """Files that all models of a job share: bead trajectory, split and prior."""
 
-    Raises
-    ------
-    InputError
-        The predictions are not on the frames of the bead file.
+    beads: str | Path
+    split: str | Path
+    prior: str | Path
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Settings that all models of a job share.
+
+    Attributes
+    ----------
+    network, training: fields of `NetworkSpec` and `TrainingSpec`.
+    weights: of the loss by target (`config.targets`).
+    failures: fields of `FailurePolicy`; they do not determine the result of a training that does not fail.
     """
-    targets = read_predictions(path).targets()
-    shape = (len(beads), beads.topology.n_beads, 3)
-    if targets["f"].shape != shape:
-        raise InputError(path, "shape of the forces", targets["f"].shape, f"{shape} as in {beads.path}")
-    return {name: torch.as_tensor(values[indices]) for name, values in targets.items()}
 
+    network: Mapping[str, Any]
+    training: Mapping[str, Any]
+    weights: Mapping[str, float]
+    failures: Mapping[str, Any] = field(default_factory=dict)
 
-def _metrics(
-    found: Mapping[str, Mapping[str, np.ndarray]],
-    frames: PairFrames,
-    parts: Mapping[str, np.ndarray],
-    type_names: tuple[str, ...],
-) -> pd.DataFrame:
-    """Errors of the predictions on every part of the split, for every target that the frames have."""
-    tables = []
-    for part, numbers in parts.items():
-        own = {
-            "F": found[part]["forces"],
-            "f": found[part]["forces"],
-            "E": found[part]["epsilon"].sum(axis=1, dtype=np.float64),
-            "epsilon": found[part]["epsilon"],
+    def record(self) -> dict[str, Any]:
+        """Settings that determine the result, as they are recorded with it."""
+        return {
+            "network": asdict(NetworkSpec(**self.network)),
+            "training": asdict(TrainingSpec(**self.training)),
+            "weights": complete_weights(self.weights),
         }
-        targets = {name: values[numbers].numpy().astype(np.float64) for name, values in frames.targets.items()}
-        table = metrics_table(targets, own, frames.bead_types, type_names)
-        table.insert(0, "split", part)
-        tables.append(table)
-    return pd.concat(tables, ignore_index=True)
 
 
 def run_trainings(
     tasks: Sequence[TrainingTask],
-    beads_path: str | Path,
-    split_path: str | Path,
-    prior_path: str | Path,
-    network: Mapping[str, Any],
-    training: Mapping[str, Any],
-    weights: Mapping[str, float],
+    inputs: TrainingInputs,
+    settings: TrainingSettings,
     device: str = "auto",
     lockstep: bool | None = None,
-    failures: Mapping[str, Any] | None = None,
 ) -> None:
     """Train models that differ in seed and teacher; the pairs of the frames are found once.
 
@@ -113,12 +113,8 @@ def run_trainings(
 
     Parameters
     ----------
-    network, training, weights:
-        Fields of `NetworkSpec`, `TrainingSpec` and `LossWeights`.
     lockstep:
-        All at once (`training.train`); by default on a GPU.
-    failures:
-        Fields of `FailurePolicy`.
+        All at once (`training_loop.train`); by default on a GPU.
 
     Raises
     ------
@@ -127,88 +123,157 @@ def run_trainings(
         another job at work on a checkpoint.
     """
     with exclusive(task.checkpoint for task in tasks if task.checkpoint is not None):
-        chosen, policy = choose_device(device), FailurePolicy(**(failures or {}))
-        spec, schedule, loss = NetworkSpec(**network), TrainingSpec(**training), LossWeights(**weights)
-        inputs = {"beads": beads_path, "split": split_path, "prior": prior_path}
-        settings = {"network": asdict(spec), "training": asdict(schedule), "weights": asdict(loss)}
-        with BeadFile(beads_path) as beads:
-            split = read_split(split_path, len(beads))
-            topology = beads.topology
-            width_A = float(perpendicular_widths_A(beads.cells_A).min())
-            if spec.cutoff_A > width_A / 2:
-                found, expected = f"{spec.cutoff_A:g} A", f"at most {width_A / 2:.3f} A, half the cell of {beads_path}"
-                raise InputError("config", "network.cutoff_A", found, expected)
-            indices = split.known()
-            targets = [teacher_targets(task.predictions, beads, indices) if task.predictions else {} for task in tasks]
-            frames = PairFrames.from_beads(beads, indices, spec.cutoff_A).with_pairs_on(chosen)
-        parts = {name: np.searchsorted(indices, split.part(name)) for name in PARTS}
-        prior = read_prior(prior_path, topology.type_names)
-        trainers, provenances = [], []
-        for task, own in zip(tasks, targets, strict=True):
-            own_inputs = {**inputs, "predictions": task.predictions} if task.predictions else inputs
-            provenance = stamp(settings, own_inputs, seed=task.seed, torch=torch.__version__, device=str(chosen))
-            trainers.append(
-                Trainer(
-                    BeadModel(spec, prior, derive(task.seed, "weights")),
-                    frames.with_targets(own),
-                    parts["train"],
-                    parts["valid"],
-                    loss,
-                    schedule,
-                    derive(task.seed, "order"),
-                    chosen,
-                    task.checkpoint,
-                    state_key(settings, task.seed, provenance["inputs"]),
-                    task.name,
-                    policy,
-                    indices,
-                    task.excluded,
-                )
-            )
-            provenances.append(provenance)
-        log.info(
-            "%s: %d parameters, %d training frames of %d beads, %s, loss weights %s",
-            ", ".join(task.name for task in tasks),
-            trainers[0].model.n_parameters,
-            len(parts["train"]),
-            topology.n_beads,
-            chosen,
-            loss.active(),
-        )
-        train(trainers, chosen.type == "cuda" if lockstep is None else lockstep)
-        for task, trainer, provenance in zip(tasks, trainers, provenances, strict=True):
-            _write_products(task, trainer, parts, settings, provenance)
+        data = _read_data(tasks, inputs, settings, choose_device(device))
+        # Here the architecture decides how it is trained: HIP-NN-TS by following the gradient of the loss, by epochs.
+        trained = _train_by_epochs(tasks, inputs, settings, data, lockstep)
+        for task, (trainer, provenance) in zip(tasks, trained, strict=True):
+            _write_products(task, trainer, data, settings, provenance)
         for task in tasks:
             if task.checkpoint is not None:
                 task.checkpoint.unlink(missing_ok=True)
 
 
+@dataclass(frozen=True)
+class _JobData:
+    """Frames of a job.
+
+    Attributes
+    ----------
+    frames: of each task, with its targets; their pairs are shared.
+    parts: by part of the split, the places of its frames within ``frames``.
+    frame_numbers: (n_frames,) in the bead file.
+    type_names: names of the bead types.
+    device: of the training.
+    """
+
+    frames: Sequence[PairFrames]
+    parts: Mapping[str, np.ndarray]
+    frame_numbers: np.ndarray
+    type_names: tuple[str, ...]
+    device: torch.device
+
+
+def _read_data(
+    tasks: Sequence[TrainingTask], inputs: TrainingInputs, settings: TrainingSettings, device: torch.device
+) -> _JobData:
+    """Frames of all parts of the split with the targets of each task."""
+    cutoff_A = NetworkSpec(**settings.network).cutoff_A
+    with BeadFile(inputs.beads) as beads:
+        split = read_split(inputs.split, len(beads))
+        width_A = float(perpendicular_widths_A(beads.cells_A).min())
+        if cutoff_A > width_A / 2:
+            found, expected = f"{cutoff_A:g} A", f"at most {width_A / 2:.3f} A, half the cell of {inputs.beads}"
+            raise InputError("config", "network.cutoff_A", found, expected)
+        numbers = split.known()
+        targets = [teacher_targets(task.predictions, beads, numbers) if task.predictions else {} for task in tasks]
+        frames = PairFrames.from_beads(beads, numbers, cutoff_A).with_pairs_on(device)
+        type_names = beads.topology.type_names
+    parts = {name: np.searchsorted(numbers, split.part(name)) for name in PARTS}
+    return _JobData([frames.with_targets(values) for values in targets], parts, numbers, type_names, device)
+
+
+def teacher_targets(path: str | Path, beads: BeadFile, indices: np.ndarray) -> dict[str, torch.Tensor]:
+    """Reference values by target of a teacher, for some frames of a bead file.
+
+    Raises
+    ------
+    InputError
+        The predictions are not on the frames of the bead file.
+    """
+    predictions = read_predictions(path)
+    shape = (len(beads), beads.topology.n_beads, 3)
+    if predictions.forces_kcal_mol_A.shape != shape:
+        found = predictions.forces_kcal_mol_A.shape
+        raise InputError(path, "shape of the forces", found, f"{shape} as in {beads.path}")
+    return {name: torch.as_tensor(values[indices]) for name, values in teacher_values(predictions).items()}
+
+
+def _train_by_epochs(
+    tasks: Sequence[TrainingTask],
+    inputs: TrainingInputs,
+    settings: TrainingSettings,
+    data: _JobData,
+    lockstep: bool | None,
+) -> list[tuple[Trainer[BeadModel], dict[str, Any]]]:
+    """Finished training of each task with its provenance."""
+    network, training = NetworkSpec(**settings.network), TrainingSpec(**settings.training)
+    prior, policy = read_prior(inputs.prior, data.type_names), FailurePolicy(**settings.failures)
+    objective, record = Objective.constant(settings.weights), settings.record()
+    trainers, provenances = [], []
+    for task, frames in zip(tasks, data.frames, strict=True):
+        files = vars(inputs) | ({"predictions": task.predictions} if task.predictions else {})
+        provenance = stamp(record, files, seed=task.seed, torch=torch.__version__, device=str(data.device))
+        key = state_key(record, task.seed, provenance["inputs"])
+        trainers.append(
+            Trainer(
+                BeadModel(network, prior, derive(task.seed, "weights")),
+                TrainingData(
+                    frames,
+                    data.parts["train"],
+                    data.parts["valid"],
+                    derive(task.seed, "order"),
+                    data.device,
+                    data.frame_numbers,
+                ),
+                objective,
+                training,
+                task.name,
+                policy,
+                Checkpoint(task.checkpoint, key) if task.checkpoint is not None else None,
+                task.excluded,
+            )
+        )
+        provenances.append(provenance)
+    log.info(
+        "%s: %d parameters, %d training frames of %d beads, %s, loss weights %s",
+        ", ".join(task.name for task in tasks),
+        network.n_parameters(len(data.type_names)),
+        len(data.parts["train"]),
+        len(data.frames[0].bead_types),
+        data.device,
+        objective.criterion.active,
+    )
+    train(trainers, data.device.type == "cuda" if lockstep is None else lockstep)
+    return list(zip(trainers, provenances, strict=True))
+
+
 def _write_products(
     task: TrainingTask,
-    trainer: Trainer,
-    parts: Mapping[str, np.ndarray],
-    settings: Mapping[str, Any],
+    trainer: Trainer[BeadModel],
+    data: _JobData,
+    settings: TrainingSettings,
     provenance: Mapping[str, Any],
 ) -> None:
-    """What one trained model leaves in its folder."""
-    model, frames, batch_size = trainer.model, trainer.frames, trainer.spec.evaluation_batch_size
-    found = {part: predict(model, frames, rows, batch_size, trainer.device) for part, rows in parts.items()}
-    metrics = _metrics(found, frames, parts, model.type_names)
+    """Write the files of one trained model into its folder."""
+    model, frames, batch_size = trainer.model, trainer.data.frames, trainer.spec.evaluation_batch_size
+    outputs = {part: predict(model, frames, places, batch_size, data.device) for part, places in data.parts.items()}
+    metrics = _metrics(outputs, frames, data)
     for row in metrics[(metrics.split == "test") & (metrics.bead_type == "all")].itertuples():
         numbers = (row.mae, row.rmse, row.unit, row.r2)
         log.info("%s, test %s: MAE %.4f, RMSE %.4f %s, R2 %.4f", task.name, row.target, *numbers)
     facts = {
-        **settings,
+        **settings.record(),
         "seed": task.seed,
-        "learning_rate": trainer.learning_rate,
+        "learning_rate": trainer.initial_learning_rate,
         "retries": trainer.attempt,
         "best_epoch": trainer.best_epoch,
         "epochs": trainer.epoch,
         "failures": [failure.as_dict() for failure in trainer.failures],
         "excluded": trainer.excluded,
     }
-    save_model(task.out_dir, model.cpu(), {"training": facts, "provenance": provenance})
+    save_model(task.out_dir, model.to("cpu"), {"training": facts, "provenance": provenance})
     write_table(task.out_dir / "history.csv", history_of(trainer), provenance)
     write_table(task.out_dir / "metrics.csv", metrics, provenance)
-    test = single_predictions(task.name, found["test"]["forces"], found["test"]["epsilon"], frames.bead_types)
+    test = single_predictions(task.name, outputs["test"], frames.bead_types)
     write_predictions(task.out_dir / "test_predictions.h5", test, provenance)
+
+
+def _metrics(outputs: Mapping[str, ModelOutput[np.ndarray]], frames: PairFrames, data: _JobData) -> pd.DataFrame:
+    """Errors of a model on every part of the split, for every target that the frames have."""
+    tables = []
+    for part, places in data.parts.items():
+        targets = {name: values[places].numpy() for name, values in frames.targets.items()}
+        table = metrics_table(targets, outputs[part], frames.bead_types, data.type_names)
+        table.insert(0, "split", part)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)

@@ -6,7 +6,7 @@ A model folder may come from anybody. What it says is checked, sizes first, befo
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ from ...data.pair_frames import Batch
 from ...io.untrusted import TYPE_NAME, parse_json, read_json, regular_file_in
 from ...runtime.atomic_files import whole_file, write_json
 from ..prior import RepulsivePrior
-from .fused import stacked_energies_and_forces, use_fused
+from ..trainable import ModelOutput
+from .evaluation import energies_and_forces
+from .fused import prior_energies_and_forces
 from .graph import make_modules, pair_graph
 
 FORMAT = "cgdistill-model-1"
@@ -191,13 +193,30 @@ class BeadModel(torch.nn.Module):  # type: ignore[misc,name-defined]
         differentiable: whether gradients of the results run to the weights (to nothing else).
         evaluation: of `fused.EVALUATIONS`; ``stock`` is hippynn's graph.
         """
-        if use_fused(evaluation, self.spec, vectors_A.device):
-            batch = Batch(species, first, second, vectors_A, {})
-            return stacked_energies_and_forces([self], [batch], differentiable)[0]
-        network, prior, gradient = self.energies_and_pair_gradient(species, first, second, vectors_A, differentiable)
-        forces = torch.zeros(species.numel(), 3, dtype=gradient.dtype, device=gradient.device)
-        forces = forces.index_add(0, first, gradient).index_add(0, second, -gradient)
-        return network, prior, forces.reshape(*species.shape, 3)
+        batch = Batch(species, first, second, vectors_A, {})
+        return energies_and_forces([self], [batch], differentiable, evaluation)[0]
+
+    def graph_energies_and_forces(
+        self, batch: Batch, differentiable: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Energies and forces as `energies_and_forces`, by hippynn's graph."""
+        arrays = batch.species, batch.first, batch.second, batch.vectors_A
+        network, prior, gradient = self.energies_and_pair_gradient(*arrays, differentiable)
+        forces = torch.zeros(batch.species.numel(), 3, dtype=gradient.dtype, device=gradient.device)
+        forces = forces.index_add(0, batch.first, gradient).index_add(0, batch.second, -gradient)
+        return network, prior, forces.reshape(*batch.species.shape, 3)
+
+    @classmethod
+    def evaluate_together(
+        cls, models: Sequence[BeadModel], batches: Sequence[Batch], differentiable: bool = False
+    ) -> list[ModelOutput[torch.Tensor]]:
+        """Output of each model for its own batch; see `trainable.TrainableModel`."""
+        found = energies_and_forces(models, batches, differentiable)
+        return [ModelOutput(forces, network) for network, _, forces in found]
+
+    def prior_forces(self, batch: Batch) -> torch.Tensor:
+        """Forces of the prior alone, (n_frames, n_beads, 3), kcal/mol/A."""
+        return prior_energies_and_forces(self.modules_.prior, batch)[1].reshape(*batch.species.shape, 3)
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Trainable weights by name, on the CPU."""

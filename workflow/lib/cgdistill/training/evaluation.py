@@ -1,0 +1,41 @@
+"""Evaluation of models on many frames, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from ..data.pair_frames import PairFrames
+from ..forcefield.trainable import ModelOutput, TrainableModel
+
+
+def predict_each(
+    models: Sequence[TrainableModel],
+    frames: PairFrames,
+    indices: np.ndarray,
+    batch_size: int,
+    device: torch.device | str,
+) -> list[ModelOutput[np.ndarray]]:
+    """Output of each model for the same frames, float32.
+
+    Parameters
+    ----------
+    models: of one architecture, on ``device``; none give an empty list.
+    indices: places of the frames within ``frames``.
+    batch_size: frames at a time.
+    """
+    batches: list[list[ModelOutput[np.ndarray]]] = [[] for _ in models]
+    for batch in frames.batches(indices, batch_size, device) if models else ():
+        outputs = models[0].evaluate_together(models, [batch] * len(models))
+        for parts, output in zip(batches, outputs, strict=True):
+            parts.append(ModelOutput(*(values.detach().cpu().numpy() for values in output)))
+    return [ModelOutput(*map(np.concatenate, zip(*parts, strict=True))) for parts in batches]
+
+
+def predict(
+    model: TrainableModel, frames: PairFrames, indices: np.ndarray, batch_size: int, device: torch.device | str
+) -> ModelOutput[np.ndarray]:
+    """Output of one model for frames, as `predict_each`."""
+    return predict_each([model], frames, indices, batch_size, device)[0]
