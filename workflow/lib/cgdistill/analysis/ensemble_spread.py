@@ -28,7 +28,7 @@ from ..io.lammps_dump import read_dump
 from ..provenance.record import sha256_of
 from ..runtime.devices import choose_device
 from ..runtime.job import log
-from ..training.evaluation import predict_each
+from ..training.evaluation import predict_together_on_gpu
 from ..training.predictions import PredictionFile
 
 COLUMNS = (
@@ -163,11 +163,8 @@ class _Teachers:
 
     def evaluate(self, frames: PairFrames) -> tuple[np.ndarray, np.ndarray]:
         """Forces and energies (not centred) of all teachers on all frames."""
-        groups = [self.models] if self.device.type == "cuda" else [[model] for model in self.models]
         places = np.arange(len(frames))
-        outputs = [
-            output for group in groups for output in predict_each(group, frames, places, self.batch_size, self.device)
-        ]
+        outputs = predict_together_on_gpu(self.models, frames, places, self.batch_size, self.device)
         forces, epsilon = zip(*outputs, strict=True)
         return np.stack(forces), np.stack(epsilon)
 

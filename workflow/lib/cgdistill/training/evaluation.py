@@ -39,3 +39,15 @@ def predict(
 ) -> ModelOutput[np.ndarray]:
     """Output of one model for frames, as `predict_each`."""
     return predict_each([model], frames, indices, batch_size, device)[0]
+
+
+def predict_together_on_gpu(
+    models: Sequence[TrainableModel],
+    frames: PairFrames,
+    indices: np.ndarray,
+    batch_size: int,
+    device: torch.device,
+) -> list[ModelOutput[np.ndarray]]:
+    """Output of each model for the same frames, as `predict_each`: of all at once on a GPU, one by one on a CPU."""
+    groups = [list(models)] if device.type == "cuda" else [[model] for model in models]
+    return [output for group in groups for output in predict_each(group, frames, indices, batch_size, device)]

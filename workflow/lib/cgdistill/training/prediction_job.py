@@ -8,19 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
 from ..core.errors import InputError
 from ..data.beads import BeadFile
 from ..data.pair_frames import PairFrames
 from ..data.split import read_split
-from ..forcefield.hipnn.model import load_model
+from ..forcefield.hipnn.model import BeadModel, load_model
 from ..io.csv_tables import write_table
 from ..provenance.record import stamp
 from ..runtime.devices import choose_device
 from ..runtime.job import Progress, log
-from .evaluation import predict_each
+from .evaluation import predict_together_on_gpu
 from .gradient_check import check_gradient
-from .predictions import writing_predictions
+from .predictions import PredictionWriter, writing_predictions
 
 #: Force components compared with finite differences, spread over this many test frames.
 N_COMPONENTS, N_FRAMES = 24, 4
@@ -60,10 +61,6 @@ def predict_teachers(
     cutoffs = {model.spec.cutoff_A for model in models}
     if len(cutoffs) != 1:
         raise InputError("teachers", "cutoffs / A", sorted(cutoffs), "one cutoff")
-    cutoff_A = cutoffs.pop()
-    groups = [models] if chosen.type == "cuda" else [[model] for model in models]
-    # Whole batches, so that they hold the frames that they would hold if all frames were there.
-    step = batch_size * -(-_FRAMES_AT_ONCE // batch_size)
     provenances = []
     for folder in folders:
         inputs = {"beads": beads_path, "split": split_path, "weights": folder / "weights.safetensors"}
@@ -77,17 +74,31 @@ def predict_teachers(
             )
             for folder, provenance in zip(folders, provenances, strict=True)
         ]
-        bar = Progress(n_frames, "predictions", "frames")
-        for start in range(0, n_frames, step):
-            numbers = np.arange(start, min(start + step, n_frames))
-            frames = PairFrames.from_beads(beads, numbers, cutoff_A, show=False).with_pairs_on(chosen)
-            places = np.arange(len(frames))
-            outputs = [output for group in groups for output in predict_each(group, frames, places, batch_size, chosen)]
-            for writer, output in zip(writers, outputs, strict=True):
-                writer.append(output)
-            bar.update(len(frames))
-        bar.close()
+        _predict_all_frames(models, beads, cutoffs.pop(), batch_size, chosen, writers)
     for folder, model, provenance in zip(folders, models, provenances, strict=True):
         check = check_gradient([model.cpu()], tested, types, N_COMPONENTS, seed)
         log.info("%s: forces against finite differences: %s", folder.name, check)
         write_table(folder / "gradient_check.csv", pd.DataFrame([{"teacher": folder.name, **check}]), provenance)
+
+
+def _predict_all_frames(
+    models: Sequence[BeadModel],
+    beads: BeadFile,
+    cutoff_A: float,
+    batch_size: int,
+    device: torch.device,
+    writers: Sequence[PredictionWriter],
+) -> None:
+    """Give the output of each model for all frames to its writer, some frames at a time."""
+    # Whole batches: each holds the frames that it would hold if all frames were read at once.
+    step = batch_size * -(-_FRAMES_AT_ONCE // batch_size)
+    n_frames = len(beads)
+    bar = Progress(n_frames, "predictions", "frames")
+    for start in range(0, n_frames, step):
+        numbers = np.arange(start, min(start + step, n_frames))
+        frames = PairFrames.from_beads(beads, numbers, cutoff_A, show=False).with_pairs_on(device)
+        outputs = predict_together_on_gpu(models, frames, np.arange(len(frames)), batch_size, device)
+        for writer, output in zip(writers, outputs, strict=True):
+            writer.append(output)
+        bar.update(len(frames))
+    bar.close()
