@@ -33,6 +33,7 @@ import torch
 from bead_cases import TYPES, Trap, make_model, write_beads
 from cases import ROOT, RULES, schema
 from cgdistill.config.check import validate
+from cgdistill.config.students import SCHEMA as STUDENT_SCHEMA
 from cgdistill.config.students import read_students
 from cgdistill.core.errors import InputError
 from cgdistill.data.atoms import read_topology
@@ -454,7 +455,7 @@ WORDS = ("a b", "a\nb", "a;b", "a`b`", "$(b)", "${b}", "a&", 'a"b', "a'b", "a#b"
 
 def _refused(data: Any, name: str) -> bool:
     try:
-        validate(data, schema(name), "any")
+        validate(data, STUDENT_SCHEMA if name == "students" else schema(name), "any")
     except InputError:
         return True
     return False
@@ -479,6 +480,7 @@ def test_words_that_mean_something_elsewhere_are_no_names(word: str) -> None:
             changed["aa"]["system"]["molecules"][0]["name"] = word
             assert _refused(changed, "config")
         row = {"name": word, "label": "L", "teacher": "single", "w_F": 1.0, "w_f": 0.0, "w_E": 0.0, "w_e": 0.0}
+        assert not _refused(row | {"name": "S1-x"}, "students")
         assert _refused(row, "students")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
+from cgdistill.config.students import read_students
 from cgdistill.data.beads import BeadFrames, BeadTopology, BeadWriter
 from cgdistill.data.split import split_frames, write_split
 from cgdistill.figures.catalogue import catalogue
@@ -276,9 +277,8 @@ def fabricate_report(folder: Path, config: dict[str, Any] | None = None, big: bo
     names = [variant.name for variant in VARIANTS]
     labels = {variant.name: variant.label for variant in VARIANTS}
     kinds = {variant.name: variant.kind for variant in VARIANTS}
-    rows = [{"name": v.name, "teacher": v.kind, "w_F": 2, "w_f": 1, "w_E": 0, "w_e": 5}
-            for v in VARIANTS if v.kind in ("single", "ensemble")]  # fmt: skip
-    entries = catalogue(names, kinds, labels, rows, config["structure"]["adf"]["r_max_A"], config["pictures"])
+    variants = read_students(tables["students"])
+    entries = catalogue(names, kinds, labels, variants, config["structure"]["adf"]["r_max_A"], config["pictures"])
     few = ("tae_overall", "adf_6A", "adf_7.5A", "stability", "comparison", "ceiling", "prior", "boxes", "model_S8-mine")
     (folder / "figures").mkdir()
     figures = []
