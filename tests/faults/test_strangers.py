@@ -318,10 +318,13 @@ def _sound_hdf5(path: Path) -> None:
 
 
 def _of_pointers(name: str, attribute: bool) -> Callable[[h5py.File], None]:
-    def act(file: h5py.File) -> None:
+    """An attribute, or the first dataset whose name begins so."""
+
+    def act(file: h5py.File, name: str = name) -> None:
         if attribute:
             file.attrs.pop(name, None)
         else:
+            name = next(dataset for dataset in file if dataset.startswith(name))
             unit = file[name].attrs["unit"]
             del file[name]
         _pointers(file, name, attribute)
@@ -340,7 +343,7 @@ def _compound_of_pointers(file: h5py.File) -> None:
 
 
 def _in_another_file(file: h5py.File) -> None:
-    name = "positions" if "positions" in file else "epsilon"
+    name = "positions" if "positions" in file else "epsilon_kcal_mol"
     del file[name]
     file[name] = h5py.ExternalLink("/etc/passwd", "/x")
 
@@ -364,7 +367,7 @@ def _endless_texts(path: Path) -> None:
 ASTRAY: dict[str, tuple[Callable[[Any], None], str]] = {
     "texts": (_endless_texts, r"strings at byte \d+: found one of 0 bytes, expected at most 4096 bytes in all"),
     "attribute": (_of_pointers("format", attribute=True), "attribute 'format': found a type that is neither numbers"),
-    "dataset": (_of_pointers("forces", attribute=False), "/forces: found a type that is neither numbers nor text"),
+    "dataset": (_of_pointers("forces", attribute=False), r"/forces\w*: found a type that is neither numbers nor text"),
     "compound": (_compound_of_pointers, "/a/b/deep: found a type that is neither numbers nor text"),
     "link": (_in_another_file, "found a link into another file, expected data in this file"),
     "unfilled": (_unfilled, "/more: found 12000000000000 bytes, of which 0 are stored in the file"),
