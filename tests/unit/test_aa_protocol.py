@@ -1,11 +1,12 @@
 """What the protocol makes of the config, GROMACS' parameters, and the keys of checkpoints."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from cgdistill.aa import gromacs
-from cgdistill.aa.engines import engine
+from cgdistill.aa.engines import engine, run_stage
 from cgdistill.aa.gro import Structure, write_gro
 from cgdistill.aa.stage import StageInput, check_cutoff, require_velocities, stage_key
 from cgdistill.aa.trr import FrameWriter, join_frames
@@ -204,3 +205,21 @@ def test_missing_frame_is_an_error(stage, tmp_path):
     with pytest.raises(RuntimeError, match="2 frames, expected 5"):
         join_frames([tmp_path / "a.trr"], tmp_path / "all.trr", stage.protocol)
     assert not (tmp_path / "all.trr").exists()
+
+
+def test_a_stage_writes_its_outputs(stage, tmp_path, monkeypatch):
+    """Input from the config as from its parts, and every file handed to the engine under its own name."""
+    files = {"topology": str(stage.topology), "structure": str(stage.structure)}
+    job = StageInput.from_config(section(), **files, checkpoints=str(stage.checkpoints), seed=5)
+    assert job == stage
+    calls = []
+    for name in ("minimise", "equilibrate", "produce"):
+        monkeypatch.setattr(gromacs, name, lambda *given, name=name: calls.append((name, *given)))
+    run_stage("minimise", "gromacs", job, {"structure": "a.gro"})
+    run_stage("equilibrate", "gromacs", job, {"structure": "b.gro"})
+    run_stage("produce", "gromacs", job, {"thermo": "c.csv", "structure": "c.gro", "trajectory": "c.trr"})
+    assert calls == [
+        ("minimise", job, Path("a.gro")),
+        ("equilibrate", job, Path("b.gro")),
+        ("produce", job, Path("c.trr"), Path("c.gro"), Path("c.csv")),
+    ]

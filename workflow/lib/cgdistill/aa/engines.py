@@ -1,4 +1,4 @@
-"""The engines that can make all-atom data, by the name that the config gives them.
+"""Engines for all-atom data, by their names in the config.
 
 Each is a module with the functions ``minimise``, ``equilibrate`` and ``produce`` of
 the same arguments, products and errors; see `cgdistill.aa.gromacs`.
@@ -7,6 +7,7 @@ the same arguments, products and errors; see `cgdistill.aa.gromacs`.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -17,25 +18,25 @@ ENGINES = ("gromacs", "openmm")
 
 
 class Engine(Protocol):
-    """What an engine's module offers."""
+    """Functions of an engine's module."""
 
     def minimise(self, job: StageInput, output: Path) -> None:
         """Minimise the energy; write ``output`` (.gro)."""
 
     def equilibrate(self, job: StageInput, output: Path) -> None:
-        """Follow the annealing schedule; write ``output`` (.gro with velocities)."""
+        """Run the annealing schedule; write ``output`` (.gro with velocities)."""
 
     def produce(self, job: StageInput, trajectory: Path, structure: Path, thermo: Path) -> None:
-        """Write the production: .trr of positions and forces, .gro of its start, .csv of energies."""
+        """Run the production; write .trr with positions and forces, .gro of its start, .csv of energies."""
 
 
 def engine(source: str) -> Engine:
-    """The engine named ``source`` (``gromacs`` or ``openmm``).
+    """Engine named ``source`` (``gromacs`` or ``openmm``).
 
     Raises
     ------
     InputError
-        There is no such engine, or the Python package that it needs is not installed.
+        No such engine, or its Python package is not installed.
     """
     if source not in ENGINES:
         raise InputError("config", "aa.source", source, f"one of {', '.join(ENGINES)} to make all-atom data")
@@ -47,3 +48,28 @@ def engine(source: str) -> Engine:
         raise InputError(
             "environment", "package openmm", "not installed", "OpenMM (pip install openmm; conda-forge: openmm)"
         ) from None
+
+
+def run_stage(stage: str, source: str, job: StageInput, outputs: Mapping[str, str | Path]) -> None:
+    """Run a stage with an engine.
+
+    Parameters
+    ----------
+    stage:
+        ``minimise``, ``equilibrate`` or ``produce``.
+    source:
+        Name of the engine.
+    outputs:
+        Files to write: ``structure``, of the production also ``trajectory`` and ``thermo``.
+
+    Raises
+    ------
+    InputError
+        See `engine` and the stage.
+    """
+    chosen = engine(source)
+    files = {name: Path(path) for name, path in outputs.items()}
+    if stage == "produce":
+        chosen.produce(job, files["trajectory"], files["structure"], files["thermo"])
+    else:
+        {"minimise": chosen.minimise, "equilibrate": chosen.equilibrate}[stage](job, files["structure"])

@@ -1,4 +1,4 @@
-"""Structures in GROMACS' .gro format: names, positions, velocities, cell."""
+"""Reading and writing of structures in GROMACS' .gro format: names, positions, velocities, cell."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Structure:
     title: str = ""
 
     def retitled(self, title: str) -> Structure:
-        """The same configuration under another title."""
+        """The same configuration with another title."""
         return replace(self, title=title)
 
 
 def write_gro(path: str | Path, structure: Structure) -> None:
-    """Write a structure; five decimals of a nm, six of a nm/ps, so that little is lost."""
+    """Write a structure with five decimals in nm and six in nm/ps, two more than usual."""
     lines = [structure.title.replace("\n", " "), f"{len(structure.atom_names):5d}"]
     positions = structure.positions_A / ANGSTROM_PER_NM
     velocities = None
@@ -63,12 +63,12 @@ def write_gro(path: str | Path, structure: Structure) -> None:
 
 
 def read_gro(path: str | Path) -> Structure:
-    """Read a structure of any number of decimals.
+    """Structure in a .gro file with any number of decimals.
 
     Raises
     ------
     InputError
-        The file is cut short, its columns cannot be read, or its cell is not orthorhombic.
+        The file is truncated, its columns cannot be read, or its cell is not orthorhombic.
     """
     lines = Path(path).read_text(encoding="utf-8").splitlines()
     try:
@@ -98,7 +98,7 @@ def read_gro(path: str | Path) -> Structure:
 
 
 def _field_width(row: str) -> int:
-    """Characters of one number: the distance between two decimal points."""
+    """Width of a number, characters: the distance between two decimal points."""
     first = row.index(".", 20)
     return row.index(".", first + 1) - first
 

@@ -1,8 +1,8 @@
-"""GROMACS as the all-atom engine: minimise, equilibrate, produce, forces of one configuration.
+"""GROMACS as the all-atom engine: minimisation, equilibration, production.
 
-Each stage works in its own checkpoint folder. A stage that was stopped (Ctrl-C, time limit) leaves
-GROMACS' checkpoint there and goes on from it when called again with the same input. One that was killed goes on
-from GROMACS' last regular checkpoint; mdrun dies with the process that started it.
+Each stage works in its own checkpoint folder. A stage that was stopped (Ctrl-C, time limit) writes GROMACS' checkpoint
+there, and resumes from it when it is called again with the same input. One that was killed resumes from the last
+regular checkpoint. mdrun is killed together with the process that started it.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from ..runtime.atomic_files import sync_to_disk, whole_file
 from ..runtime.job import Progress, log
 from ..runtime.signals import StopRequest
 from .gro import read_gro, write_gro
-from .stage import StageInput, check_cutoff, require_velocities, short_stamp, stage_folder, write_thermo
+from .stage import StageInput, check_cutoff, require_velocities, stage_folder, title_line, write_thermo
 from .system import require_program
 from .trr import join_frames
 
 #: Minutes between GROMACS' checkpoints.
 _CHECKPOINT_MINUTES = 2
-#: Slurm kills 30 s after it has told a job to stop.
+#: Seconds for mdrun to stop: Slurm sends SIGKILL 30 s after SIGTERM.
 _STOP_WAIT_S = 20
-#: Of Linux' prctl: the signal that a process gets when its parent dies.
+#: Option of Linux' prctl: signal sent to a process when its parent dies.
 _PR_SET_PDEATHSIG = 1
-#: Steepest descent ends when no force exceeds this, kJ/mol/nm.
+#: Convergence of steepest descent: largest force, kJ/mol/nm.
 _MINIMISED_FORCE = 500.0
 _PME_SPACING_nm = 0.15
 _THERMO_PS = 0.2
-#: mdrun's name of the device of the non-bonded forces.
+#: mdrun's option -nb, by device.
 _NONBONDED_ON = {"auto": "auto", "cpu": "cpu", "cuda": "gpu"}
 
 
@@ -56,32 +56,41 @@ def version() -> str:
 
 def mdp(stage: str, protocol: ProtocolSpec, seed: int) -> dict[str, str]:
     """GROMACS parameters of a stage (``minimise``, ``equilibrate`` or ``produce``)."""
-    options = {
-        "cutoff-scheme": "Verlet",
-        "nstlist": "10",
-        "pbc": "xyz",
-        "coulombtype": "PME",
-        "rcoulomb": f"{protocol.cutoff_A / ANGSTROM_PER_NM:g}",
-        "coulomb-modifier": "None",
-        "vdwtype": "Cut-off",
-        "rvdw": f"{protocol.cutoff_A / ANGSTROM_PER_NM:g}",
-        "vdw-modifier": "None",
-        "DispCorr": "EnerPres" if protocol.dispersion_correction else "no",
-        # The order that OpenMM uses, so that both engines have the same mesh error.
-        "fourierspacing": f"{_PME_SPACING_nm}",
-        "pme-order": "5",
-        "ewald-rtol": "1e-5",
-        "constraints": "h-bonds" if protocol.constraints == "hydrogen-bonds" else "none",
-    }
     if stage == "minimise":
-        return options | {
+        return _interactions(protocol) | {
             "integrator": "steep",
             "nsteps": str(protocol.minimise_steps),
             "emtol": f"{_MINIMISED_FORCE:g}",
             "emstep": "0.01",
             "constraints": "none",
         }
-    options |= {
+    options = _interactions(protocol) | _dynamics(protocol, seed)
+    return options | (_annealing(protocol, seed) if stage == "equilibrate" else _production(protocol))
+
+
+def _interactions(protocol: ProtocolSpec) -> dict[str, str]:
+    cutoff_nm = f"{protocol.cutoff_A / ANGSTROM_PER_NM:g}"
+    return {
+        "cutoff-scheme": "Verlet",
+        "nstlist": "10",
+        "pbc": "xyz",
+        "coulombtype": "PME",
+        "rcoulomb": cutoff_nm,
+        "coulomb-modifier": "None",
+        "vdwtype": "Cut-off",
+        "rvdw": cutoff_nm,
+        "vdw-modifier": "None",
+        "DispCorr": "EnerPres" if protocol.dispersion_correction else "no",
+        # The order of OpenMM, so that both engines have the same mesh error.
+        "fourierspacing": f"{_PME_SPACING_nm}",
+        "pme-order": "5",
+        "ewald-rtol": "1e-5",
+        "constraints": "h-bonds" if protocol.constraints == "hydrogen-bonds" else "none",
+    }
+
+
+def _dynamics(protocol: ProtocolSpec, seed: int) -> dict[str, str]:
+    return {
         "integrator": "md",
         "dt": f"{protocol.timestep_fs / FS_PER_PS:g}",
         "constraint-algorithm": "lincs",
@@ -94,46 +103,43 @@ def mdp(stage: str, protocol: ProtocolSpec, seed: int) -> dict[str, str]:
         "nstlog": "5000",
         "nstvout": "0",
         "ld-seed": str(seed),
+        "tc-grps": "System",
+        "tau-t": f"{protocol.thermostat_time_ps:g}",
+        "continuation": "no",
     }
-    thermostat = {"tc-grps": "System", "tau-t": f"{protocol.thermostat_time_ps:g}"}
-    if stage == "equilibrate":
-        return (
-            options
-            | thermostat
-            | {
-                "nsteps": str(protocol.equilibration_steps),
-                "tcoupl": "v-rescale",
-                "ref-t": f"{protocol.anneal[0][1]:g}",
-                "annealing": "single",
-                "annealing-npoints": str(len(protocol.anneal)),
-                "annealing-time": " ".join(f"{time:g}" for time, _ in protocol.anneal),
-                "annealing-temp": " ".join(f"{kelvin:g}" for _, kelvin in protocol.anneal),
-                "gen-vel": "yes",
-                "gen-temp": f"{protocol.anneal[0][1]:g}",
-                "gen-seed": str(seed),
-                "continuation": "no",
-            }
-        )
-    steps = max(round(_THERMO_PS * FS_PER_PS / protocol.timestep_fs), 1)
-    return (
-        options
-        | thermostat
-        | {
-            "nsteps": str(protocol.production_steps),
-            "tcoupl": protocol.thermostat,
-            "ref-t": f"{protocol.temperature_K:g}",
-            "gen-vel": "no",
-            "continuation": "no",
-            "nstxout": str(protocol.frame_steps),
-            "nstfout": str(protocol.frame_steps),
-            "nstcalcenergy": str(steps),
-            "nstenergy": str(steps),
-        }
-    )
+
+
+def _annealing(protocol: ProtocolSpec, seed: int) -> dict[str, str]:
+    return {
+        "nsteps": str(protocol.equilibration_steps),
+        "tcoupl": "v-rescale",
+        "ref-t": f"{protocol.anneal[0][1]:g}",
+        "annealing": "single",
+        "annealing-npoints": str(len(protocol.anneal)),
+        "annealing-time": " ".join(f"{time:g}" for time, _ in protocol.anneal),
+        "annealing-temp": " ".join(f"{kelvin:g}" for _, kelvin in protocol.anneal),
+        "gen-vel": "yes",
+        "gen-temp": f"{protocol.anneal[0][1]:g}",
+        "gen-seed": str(seed),
+    }
+
+
+def _production(protocol: ProtocolSpec) -> dict[str, str]:
+    thermo_steps = max(round(_THERMO_PS * FS_PER_PS / protocol.timestep_fs), 1)
+    return {
+        "nsteps": str(protocol.production_steps),
+        "tcoupl": protocol.thermostat,
+        "ref-t": f"{protocol.temperature_K:g}",
+        "gen-vel": "no",
+        "nstxout": str(protocol.frame_steps),
+        "nstfout": str(protocol.frame_steps),
+        "nstcalcenergy": str(thermo_steps),
+        "nstenergy": str(thermo_steps),
+    }
 
 
 def minimise(job: StageInput, output: Path) -> None:
-    """Minimise the energy by steepest descent; write ``output`` (.gro).
+    """Minimise the energy by steepest descent, and write ``output`` (.gro).
 
     Raises
     ------
@@ -150,11 +156,11 @@ def minimise(job: StageInput, output: Path) -> None:
         raise RuntimeError(f"minimisation ended with potential energy {energies[-1:]}; see {folder / 'run.log'}")
     log.info("minimised to %.1f kcal/mol", float(energies[-1]) / KJ_PER_KCAL)
     structure = read_gro(folder / "run.gro")
-    write_gro(output, structure.retitled(short_stamp("minimised", "minimise", job)))
+    write_gro(output, structure.retitled(title_line("minimised", "minimise", job)))
 
 
 def equilibrate(job: StageInput, output: Path) -> None:
-    """Run the annealing schedule with v-rescale; write ``output`` (.gro with velocities).
+    """Run the annealing schedule with v-rescale, and write ``output`` (.gro with velocities).
 
     Raises
     ------
@@ -164,33 +170,33 @@ def equilibrate(job: StageInput, output: Path) -> None:
     check_cutoff(job)
     folder = _run("equilibrate", job, job.protocol.equilibration_steps)
     structure = read_gro(folder / "run.gro")
-    write_gro(output, structure.retitled(short_stamp("equilibrated", "equilibrate", job)))
+    write_gro(output, structure.retitled(title_line("equilibrated", "equilibrate", job)))
 
 
 def produce(job: StageInput, trajectory: Path, structure: Path, thermo: Path) -> None:
-    """Production at constant volume and temperature.
+    """Run the production at constant volume and temperature.
 
     Parameters
     ----------
     trajectory:
-        Written: .trr with positions and forces, a frame every ``frame_every_ps`` from 0 on.
+        Output: .trr with positions and forces every ``frame_every_ps``, from 0 ps.
     structure:
-        Written: .gro, names and cell of the trajectory (its start).
+        Output: .gro with the first frame, its names and its cell.
     thermo:
-        Written: time_ps, potential_energy_kcal_mol, temperature_K as CSV.
+        Output: time_ps, potential_energy_kcal_mol and temperature_K as CSV.
 
     Raises
     ------
     InputError
         See `minimise`; the start structure holds no velocities.
     RuntimeError
-        The trajectory lacks frames or holds values that are not finite.
+        The trajectory is incomplete or contains values that are not finite.
     """
     start = check_cutoff(job)
     require_velocities(job)
     folder = _run("produce", job, job.protocol.production_steps)
     join_frames([folder / "run.trr"], trajectory, job.protocol)
-    write_gro(structure, start.retitled(short_stamp("start of production", "produce", job)))
+    write_gro(structure, start.retitled(title_line("start of production", "produce", job)))
     table = _energies(folder)
     write_thermo(thermo, table, job, "gromacs", {"gromacs": version()}, _wall_s(folder, job))
 
@@ -200,7 +206,7 @@ def _environment(threads: int) -> dict[str, str]:
 
 
 def _run(stage: str, job: StageInput, n_steps: int) -> Path:
-    """Folder of a finished stage; starts it, goes on with it, or finds it done."""
+    """Folder of a stage after it has finished: it is started, resumed, or found finished."""
     program = require_program("gmx")
     options = mdp(stage, job.protocol, job.seed)
     folder = stage_folder("gromacs", stage, job, options)
@@ -213,9 +219,9 @@ def _run(stage: str, job: StageInput, n_steps: int) -> Path:
     command += ["-ntmpi", "1", "-ntomp", str(job.threads), "-pin", "off", "-notunepme"]
     command += ["-nb", _NONBONDED_ON[job.device]]
     if (folder / "run.cpt").is_file():
-        log.info("%s: going on from the checkpoint in %s", stage, folder)
+        log.info("%s: resuming from the checkpoint in %s", stage, folder)
         command += ["-cpi", "run.cpt"]
-    # The name says that the stage has finished: mdrun may be killed while it writes the structure, or behind that.
+    # The file marks the stage as finished: mdrun may be killed while it writes the structure, or afterwards.
     with whole_file((folder / "run.gro").resolve()) as partial:
         _mdrun([*command, "-c", partial.name], folder, job.threads, stage, n_steps)
         if not partial.is_file():
@@ -227,7 +233,7 @@ def _run(stage: str, job: StageInput, n_steps: int) -> Path:
 
 
 def _structure_of_checkpoint(program: str, folder: Path, output: Path) -> None:
-    """Write the structure of a run that was killed behind its last step: mdrun does not write it a second time.
+    """Write the structure of a run that was killed after its last step, which mdrun does not write again.
 
     Raises
     ------
@@ -244,7 +250,7 @@ def _structure_of_checkpoint(program: str, folder: Path, output: Path) -> None:
 
 
 def _grompp(program: str, stage: str, job: StageInput, folder: Path, options: Mapping[str, str]) -> None:
-    """Write run.tpr, whole or not at all."""
+    """Write run.tpr, atomically."""
     text = "".join(f"{key} = {value}\n" for key, value in options.items())
     (folder / "run.mdp").write_text(text, encoding="utf-8")
     with whole_file((folder / "run.tpr").resolve()) as partial:
@@ -255,12 +261,12 @@ def _grompp(program: str, stage: str, job: StageInput, folder: Path, options: Ma
         )
         (folder / "grompp.log").write_text(done.stdout + done.stderr, encoding="utf-8")
         if done.returncode != 0:
-            found = _complaint(done.stderr)
+            found = _error_lines(done.stderr)
             raise InputError(job.topology, f"gmx grompp ({stage})", found, f"no error; see {folder / 'grompp.log'}")
 
 
-def _complaint(text: str) -> str:
-    """The lines of GROMACS' output that say what is wrong."""
+def _error_lines(text: str) -> str:
+    """Lines of GROMACS' output with the error."""
     lines = text.splitlines()
     for number, line in enumerate(lines):
         if re.match(r"\s*(Fatal error|ERROR|Error in user input|WARNING|Inconsistency)", line):
@@ -269,16 +275,16 @@ def _complaint(text: str) -> str:
 
 
 def _mdrun(command: list[str], folder: Path, threads: int, stage: str, n_steps: int) -> None:
-    """Run mdrun with progress; on a signal to stop (`signals`) let it write its checkpoint first.
+    """Run mdrun with a progress bar; on a signal to stop (`signals`), let it write its checkpoint first.
 
-    mdrun runs in its own session, since a signal that reaches it three times makes it give up at once.
+    mdrun runs in its own session, since it aborts at once after the third signal.
 
     Raises
     ------
     Interrupted
-        A signal came.
+        A signal was received.
     RuntimeError
-        mdrun failed, or was stopped by somebody else.
+        mdrun failed, or was stopped by another process.
     """
     bar: Progress | None = None
     started: list[subprocess.Popen[bytes]] = []
@@ -297,7 +303,7 @@ def _mdrun(command: list[str], folder: Path, threads: int, stage: str, n_steps: 
             start_new_session=True, preexec_fn=_dying_with_parent(),
         )  # fmt: skip
         started.append(process)
-        if stop:  # before there was anything to pass it on to
+        if stop:  # received before mdrun was started
             pass_on(stop.number)
         tail: list[str] = []
         try:
@@ -320,14 +326,14 @@ def _mdrun(command: list[str], folder: Path, threads: int, stage: str, n_steps: 
         (folder / "mdrun.err").write_text("\n".join(tail) + "\n", encoding="utf-8")
         if any(re.match(r"Received the \w+ signal", line) for line in tail):
             last = max(_step(line) or 0 for line in tail)
-            raise RuntimeError(f"mdrun was stopped from outside at step {last}; run it again to go on")
-        raise RuntimeError(f"mdrun failed: {_complaint(chr(10).join(tail))}; see {folder / 'run.log'}")
+            raise RuntimeError(f"mdrun was stopped by another process at step {last}; run again to resume")
+        raise RuntimeError(f"mdrun failed: {_error_lines(chr(10).join(tail))}; see {folder / 'run.log'}")
 
 
 def _dying_with_parent() -> Callable[[], None] | None:
-    """What a child runs first so that it is killed when this process dies, in whatever way; None where it cannot.
+    """Function for a child process to call first, so that it is killed when this process ends; None if not on Linux.
 
-    An mdrun that outlives a killed job would write to the files of the next one.
+    An mdrun that survives a killed job would write to the files of the next one.
     """
     if sys.platform != "linux":
         return None
@@ -335,14 +341,14 @@ def _dying_with_parent() -> Callable[[], None] | None:
 
     def prepare() -> None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before that
+        if os.getppid() != parent:  # the parent has already ended
             os._exit(1)
 
     return prepare
 
 
 def _step(line: str) -> int | None:
-    """Step number in a line of mdrun's progress, if it is one."""
+    """Step number in a line of mdrun's progress, else None."""
     match = re.match(r"(?:imb .*?)?step\s*=?\s*(\d+)", line, re.IGNORECASE)
     return int(match[1]) if match else None
 
@@ -360,14 +366,14 @@ def _lines(stream: IO[bytes]) -> Iterator[str]:
 
 
 def _energies(folder: Path) -> pd.DataFrame:
-    """Potential energy and temperature over time from run.edr."""
+    """Potential energy and temperature over time, from run.edr."""
     terms: Mapping[str, str] = {"Potential": "potential_energy_kcal_mol", "Temperature": "temperature_K"}
     done = subprocess.run(
         [require_program("gmx"), "energy", "-f", "run.edr", "-o", "energy.xvg", "-dp"],
         input="\n".join(terms) + "\n\n", cwd=folder, env=_environment(1), capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode != 0:
-        raise RuntimeError(f"gmx energy failed: {_complaint(done.stderr)}")
+        raise RuntimeError(f"gmx energy failed: {_error_lines(done.stderr)}")
     rows = [line for line in (folder / "energy.xvg").read_bytes().splitlines() if line[:1] not in (b"@", b"#", b"&")]
     values = np.loadtxt(BytesIO(b"\n".join(rows)), ndmin=2)
     table = pd.DataFrame({"time_ps": values[:, 0], "potential_energy_kcal_mol": values[:, 1] / KJ_PER_KCAL})
@@ -376,7 +382,7 @@ def _energies(folder: Path) -> pd.DataFrame:
 
 
 def _wall_s(folder: Path, job: StageInput) -> float:
-    """Wall time, s, that the whole production takes at the speed of its last piece."""
+    """Wall time, s, of the complete production at the speed of its last part; NaN if unknown."""
     text = (folder / "run.log").read_text(encoding="utf-8", errors="replace")
     speeds = re.findall(r"^Performance:\s+(\S+)", text, re.MULTILINE)
     if not speeds or float(speeds[-1]) <= 0:

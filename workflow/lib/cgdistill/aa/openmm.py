@@ -1,8 +1,8 @@
-"""OpenMM as the all-atom engine, from the same topology and with the same products as GROMACS.
+"""OpenMM as the all-atom engine, with the same topology and the same products as GROMACS.
 
-A stage keeps its state as XML in its checkpoint folder, at least every two minutes and on a signal to stop,
-and goes on from it when called again with the same input; a production keeps finished pieces of trajectory
-there too. A minimisation is short and begins anew.
+A stage saves its state as XML in its checkpoint folder, every two minutes and on a signal to stop, and resumes from it
+when it is called again with the same input; a production also keeps finished pieces of the trajectory there. A
+minimisation is short and starts again.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from ..runtime.job import Progress, log, progress
 from ..runtime.signals import Interrupted, StopRequest
 from .gro import Structure, read_gro, write_gro
 from .openmm_system import MESH, create_system
-from .stage import StageInput, check_cutoff, require_velocities, short_stamp, stage_folder, write_thermo
+from .stage import StageInput, check_cutoff, require_velocities, stage_folder, title_line, write_thermo
 from .trr import FrameWriter, join_frames
 
 _CHECKPOINT_S = 120.0
-#: Steps between looks at whether a signal has come: seconds, at 10,000 atoms on one core.
+#: Steps between checks for a signal: seconds, for 10,000 atoms on one core.
 _STEPS_AT_ONCE = 50
-#: Minimisation ends when the root mean square force is below this, kJ/mol/nm.
+#: Convergence of the minimisation: root mean square force, kJ/mol/nm.
 _MINIMISED_FORCE = 100.0
 _MINIMISE_PIECES = 20
-#: The temperature of the annealing schedule is renewed this often.
+#: Interval at which the temperature follows the annealing schedule.
 _ANNEAL_STEP_PS = 0.5
 _NM_PS_PER_A_FS = FS_PER_PS / ANGSTROM_PER_NM
 _PLATFORMS = {"cpu": "CPU", "cuda": "CUDA", "reference": "Reference"}
 
 
 def minimise(job: StageInput, output: Path) -> None:
-    """Minimise the energy (L-BFGS); write ``output`` (.gro).
+    """Minimise the energy (L-BFGS), and write ``output`` (.gro).
 
     Raises
     ------
@@ -62,13 +62,13 @@ def minimise(job: StageInput, output: Path) -> None:
         if not math.isfinite(energy):
             raise RuntimeError(f"minimisation ended with potential energy {energy} kcal/mol")
         log.info("minimised to %.1f kcal/mol", energy)
-        title = short_stamp("minimised", "minimise", job)
+        title = title_line("minimised", "minimise", job)
         write_gro(kept, _structure(context, start, title, velocities=False))
     write_gro(output, read_gro(kept))
 
 
 def equilibrate(job: StageInput, output: Path) -> None:
-    """Run the annealing schedule with Langevin dynamics; write ``output`` (.gro with velocities).
+    """Run the annealing schedule with Langevin dynamics, and write ``output`` (.gro with velocities).
 
     Raises
     ------
@@ -88,21 +88,21 @@ def equilibrate(job: StageInput, output: Path) -> None:
         integrator.setTemperature(protocol.temperature_at((step + chunk / 2) * protocol.timestep_fs / FS_PER_PS))
 
     _advance(context, protocol.equilibration_steps, chunk, "equilibrate", folder / "state.xml", before)
-    write_gro(output, _structure(context, start, short_stamp("equilibrated", "equilibrate", job)))
+    write_gro(output, _structure(context, start, title_line("equilibrated", "equilibrate", job)))
 
 
 def produce(job: StageInput, trajectory: Path, structure: Path, thermo: Path) -> None:
-    """Production at constant volume and temperature with a Nose-Hoover chain.
+    """Run the production at constant volume and temperature with a Nose-Hoover chain.
 
-    The chain's frequency is 2 pi / ``thermostat_time_ps``, so that the time means the same period as in
-    GROMACS. Arguments as in `cgdistill.aa.gromacs.produce`.
+    The frequency of the chain is 2 pi / ``thermostat_time_ps``, so that this time is the same period as in GROMACS.
+    Arguments as in `cgdistill.aa.gromacs.produce`.
 
     Raises
     ------
     InputError
         See `minimise`; the start structure holds no velocities; the thermostat is not nose-hoover.
     RuntimeError
-        The trajectory lacks frames or holds values that are not finite.
+        The trajectory is incomplete or contains values that are not finite.
     """
     start, protocol = check_cutoff(job), job.protocol
     if protocol.thermostat != "nose-hoover":
@@ -121,12 +121,12 @@ def produce(job: StageInput, trajectory: Path, structure: Path, thermo: Path) ->
         context.applyConstraints(1e-6)
         context.applyVelocityConstraints(1e-6)
     clock, steps = time.perf_counter(), protocol.production_steps - done
-    # The frame of a saved state, and those before, are in pieces that are finished.
+    # The frame of a saved state, and all frames before it, are in finished pieces.
     _record(context, job, start, folder, done // protocol.frame_steps + 1 if done else 0)
     wall_s = time.perf_counter() - clock
     pieces = sorted(folder.glob("piece-*.trr"))
     join_frames(pieces, trajectory, protocol)
-    write_gro(structure, start.retitled(short_stamp("start of production", "produce", job)))
+    write_gro(structure, start.retitled(title_line("start of production", "produce", job)))
     table = pd.concat([pd.read_csv(piece.with_suffix(".csv")) for piece in pieces], ignore_index=True)
     per_step = wall_s / steps if steps else float("nan")
     total_s = per_step * protocol.production_steps
@@ -142,7 +142,7 @@ def _context(
     job: StageInput, start: Structure, integrator: mm.Integrator, state: Path | None = None,
     constraints: str | None = None,
 ) -> tuple[mm.Context, int]:  # fmt: skip
-    """A context at the start structure, or at the saved ``state`` if there is one, and the steps done."""
+    """Context at the start structure, or at the saved ``state`` if there is one, and the number of steps done."""
     platform, properties = _platform(job)
     system = create_system(job, start, constraints or job.protocol.constraints)
     saved = None
@@ -150,7 +150,7 @@ def _context(
         saved = mm.XmlSerializer.deserialize(state.read_text(encoding="utf-8"))
     done = saved.getStepCount() if saved is not None else 0
     if hasattr(integrator, "setRandomNumberSeed"):
-        # Not the seed alone: a resumed run would repeat the random numbers of its first steps.
+        # Depends on the steps done: with the seed alone a resumed run would repeat the random numbers of its start.
         integrator.setRandomNumberSeed(derive(job.seed, "openmm", done))
     try:
         context = mm.Context(system, integrator, platform, properties)
@@ -160,7 +160,7 @@ def _context(
         log.warning("device: auto: OpenMM finds no working GPU (%s); using the CPU", error)
         return _context(replace(job, device="cpu"), start, integrator, state, constraints)
     if saved is not None:
-        log.info("going on from step %d in %s", done, state)
+        log.info("resuming from step %d in %s", done, state)
         context.setState(saved)
         return context, done
     context.setPositions(start.positions_A / ANGSTROM_PER_NM)
@@ -170,7 +170,7 @@ def _context(
 
 
 def _platform(job: StageInput) -> tuple[mm.Platform, dict[str, str]]:
-    """OpenMM's platform of ``job.device`` and its properties."""
+    """OpenMM's platform for ``job.device``, and its properties."""
     available = [mm.Platform.getPlatform(i).getName() for i in range(mm.Platform.getNumPlatforms())]
     device = job.device
     if device == "auto":
@@ -190,7 +190,7 @@ def _save(context: mm.Context, path: Path) -> None:
 
 
 def _step_to(context: mm.Context, target: int, stop: StopRequest) -> bool:
-    """Step to a step count; False where a signal came before it was reached."""
+    """Whether a step count was reached; False if a signal was received before."""
     while (left := target - context.getStepCount()) > 0:
         if stop:
             return False
@@ -207,7 +207,7 @@ def _interruption(stop: StopRequest, label: str, context: mm.Context) -> Interru
 def _advance(
     context: mm.Context, n_steps: int, chunk: int, label: str, state: Path, before: Callable[[int], None]
 ) -> None:
-    """Step to ``n_steps`` in chunks, saving the state every two minutes, on a signal to stop, and at the end."""
+    """Run to step ``n_steps`` in chunks; save the state every two minutes, on a signal to stop, and at the end."""
     done = context.getStepCount()
     bar = Progress(n_steps - done, label, "steps")
     saved = time.perf_counter()
@@ -228,11 +228,11 @@ def _advance(
 
 
 def _record(context: mm.Context, job: StageInput, start: Structure, folder: Path, frame: int) -> None:
-    """Run the production from ``frame`` on, in pieces of trajectory that end where the state is saved.
+    """Run the production from ``frame``, in pieces of trajectory that end where the state is saved.
 
-    Each piece is complete before the state behind it is, so that a resumed run finds every frame up
-    to its state; what a stopped run left of a later piece is written again. On a signal to stop the piece ends
-    with the last frame, the state is saved, and the process ends.
+    Each piece is completed before the state after it is saved, so that a resumed run has every frame up to its state;
+    an incomplete piece is written again. On a signal to stop, the piece ends with the last frame, the state is saved,
+    and the process ends.
     """
     protocol, n_atoms = job.protocol, len(start.atom_names)
     n_degrees = _degrees_of_freedom(context.getSystem())
@@ -267,7 +267,7 @@ def _record(context: mm.Context, job: StageInput, start: Structure, folder: Path
 
 
 def _finish_piece(piece: Path, rows: list[tuple[float, float, float]]) -> None:
-    """Put a closed piece of trajectory and the energies of its frames on disk; one without frames goes."""
+    """Write the energies of a closed piece of trajectory, and sync both to disk; a piece without frames is removed."""
     if not rows:
         piece.unlink()
         return
@@ -284,7 +284,7 @@ def _degrees_of_freedom(system: mm.System) -> int:
 
 
 def _structure(context: mm.Context, start: Structure, title: str, velocities: bool = True) -> Structure:
-    """The context's configuration under the names of ``start``."""
+    """Configuration of the context, with the names of ``start``."""
     state = context.getState(positions=True, velocities=velocities)
     speed = None
     if velocities:

@@ -1,4 +1,4 @@
-"""The OpenMM system of a GROMACS topology, with the interactions that GROMACS computes from it."""
+"""OpenMM system of a GROMACS topology, with the same interactions as in GROMACS."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from ..core.units import ANGSTROM_PER_NM
 from .gro import Structure
 from .stage import StageInput
 
-#: Particle mesh Ewald as in the GROMACS runs: the direct-space Coulomb potential at the cutoff relative
-#: to the bare one, and the coarsest grid.
+#: Particle mesh Ewald as in GROMACS: ratio of the direct-space potential at the cutoff to the Coulomb potential, and
+#: largest grid spacing.
 MESH = {"tolerance": 1e-5, "spacing_nm": 0.15}
 
 
 def create_system(job: StageInput, start: Structure, constraints: str) -> mm.System:
-    """System of ``job.topology`` in the cell of ``start``.
+    """OpenMM system of ``job.topology`` in the cell of ``start``.
 
-    Coulomb by particle mesh Ewald at the splitting and grid spacing of the GROMACS runs, Lennard-Jones
-    cut off plainly with the dispersion correction as configured, 1-4 interactions only where the
-    topology lists them in [ pairs ].
+    Coulomb interactions by particle mesh Ewald with the splitting and grid spacing of GROMACS, Lennard-Jones truncated
+    without shift or switch, the dispersion correction as configured, and only those 1-4 interactions that the topology
+    lists in [ pairs ].
 
     Raises
     ------
@@ -57,19 +57,19 @@ def create_system(job: StageInput, start: Structure, constraints: str) -> mm.Sys
             force.setUseSwitchingFunction(False)
             force.setUseLongRangeCorrection(job.protocol.dispersion_correction)
         elif hasattr(force, "setUsesPeriodicBoundaryConditions"):
-            # Bonded terms across the cell's faces: a structure may hold molecules that are not whole.
+            # Bonded terms across the periodic boundary: molecules of a structure need not be whole.
             force.setUsesPeriodicBoundaryConditions(True)
     return system
 
 
 def _set_mesh(force: mm.NonbondedForce, cutoff_nm: float, edges_nm: list[float]) -> None:
-    """Ewald splitting, erfc(alpha cutoff) = tolerance, and a grid no coarser than the spacing."""
+    """Set the Ewald splitting, erfc(alpha cutoff) = tolerance, and a grid no coarser than the spacing."""
     alpha = float(erfcinv(MESH["tolerance"])) / cutoff_nm
     force.setPMEParameters(alpha, *(_smooth(math.ceil(edge / MESH["spacing_nm"])) for edge in edges_nm))
 
 
 def _smooth(least: int) -> int:
-    """The smallest number from ``least`` on whose prime factors are 2, 3 and 5 (quick transforms)."""
+    """Smallest number from ``least`` with prime factors 2, 3 and 5 only, for which Fourier transforms are fast."""
     number = max(least, 6)
     while True:
         rest = number
@@ -82,10 +82,10 @@ def _smooth(least: int) -> int:
 
 
 def _remove_unlisted_pairs(system: mm.System, topology: app.GromacsTopFile, path: Path) -> None:
-    """Switch off 1-4 interactions that the topology does not list.
+    """Remove 1-4 interactions that the topology does not list.
 
-    With ``gen-pairs yes`` OpenMM scales the interaction of all atoms three bonds apart, whereas
-    GROMACS leaves them out (they are excluded up to nrexcl bonds) unless [ pairs ] names them.
+    With ``gen-pairs yes`` OpenMM adds scaled interactions of all atoms three bonds apart; GROMACS excludes them (up to
+    nrexcl bonds) unless they are listed in [ pairs ].
     """
     listed, few = _listed_pairs(topology)
     for force in system.getForces():
@@ -110,10 +110,10 @@ def _is_active(charge: unit.Quantity, epsilon: unit.Quantity) -> bool:
 
 
 def _listed_pairs(topology: app.GromacsTopFile) -> tuple[set[tuple[int, int]], dict[int, str]]:
-    """Atom pairs of all [ pairs ] rows, and the molecule name of atoms with nrexcl below 3.
+    """Atom pairs in [ pairs ], and the molecule name by atom for molecules with nrexcl below 3.
 
-    OpenMM has no public access to what it parsed; its own record is used since it has followed
-    every #include and #ifdef.
+    OpenMM has no public interface to the parsed topology; its private record is used since it has resolved every
+    #include and #ifdef.
     """
     listed: set[tuple[int, int]] = set()
     few: dict[int, str] = {}

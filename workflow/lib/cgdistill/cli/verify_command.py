@@ -1,4 +1,4 @@
-"""The command `cgdistill verify`."""
+"""Command ``cgdistill verify``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from ..provenance.compare import compare_runs
 from ..provenance.verify import verify
 
 _EPILOG = """\
-One line per fault, one line to sum up; exit status 1 where there is a fault. With --against, the products of two runs
-are compared value by value instead.
+One line per fault, and a summary; the exit status is 1 if there is a fault. With --against, the products of two runs
+are compared value by value.
 
   cgdistill verify results/demo
   cgdistill verify results/demo --config config/config.yaml
@@ -20,30 +20,30 @@ are compared value by value instead.
 
 
 def add_verify(commands: Any) -> None:
-    """Add the command to subparsers of argparse."""
+    """Add the command to the subparsers of argparse."""
     command = commands.add_parser(
         "verify",
-        help="check the products of a run against what was recorded of them",
+        help="check the products of a run against their recorded checksums",
         description="Check every product of a run against its recorded checksum, version and config.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("folder", type=Path, help="results/<run>, or the folder of a sweep")
-    command.add_argument("--config", type=Path, metavar="FILE", help="config that it should have been made with")
+    command.add_argument("--config", type=Path, metavar="FILE", help="config with which the run should have been made")
     command.add_argument("--against", type=Path, metavar="FOLDER", help="another run, compared value by value")
     command.add_argument(
         "--tolerance",
         type=float,
         default=0.0,
         metavar="X",
-        help="largest relative difference between the two that is no fault (default: 0)",
+        help="largest relative difference that does not count as a fault (default: 0)",
     )
     command.add_argument("--threads", type=int, default=2, metavar="N", help="for checksums (default: 2)")
     command.set_defaults(run=_run)
 
 
 def _run(chosen: argparse.Namespace) -> tuple[str, int]:
-    """What is printed, and the exit status."""
+    """Text to print, and the exit status."""
     if chosen.against is not None:
         found = [compare_runs(chosen.folder, chosen.against, chosen.tolerance, chosen.threads)]
     else:

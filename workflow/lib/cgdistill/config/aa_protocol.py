@@ -16,7 +16,6 @@ CONSTRAINTS = ("hydrogen-bonds", "none")
 _COMMON = ("cutoff_A", "dispersion_correction", "constraints")
 _DYNAMICS = (*_COMMON, "timestep_fs", "thermostat_time_ps")
 STAGE_FIELDS: dict[str, tuple[str, ...]] = {
-    "forces": _COMMON,
     "minimise": (*_COMMON, "minimise_steps"),
     "equilibrate": (*_DYNAMICS, "anneal"),
     "produce": (*_DYNAMICS, "temperature_K", "thermostat", "production_ps", "frame_every_ps"),
