@@ -417,7 +417,7 @@ def test_gromacs_stopped_from_outside_is_explained(warm, tmp_path, monkeypatch):
         return process
 
     monkeypatch.setattr(gromacs.subprocess, "Popen", started)
-    with pytest.raises(RuntimeError, match=r"stopped from outside at step \d+; run it again"):
+    with pytest.raises(RuntimeError, match=r"stopped by another process at step \d+; run again to resume"):
         gromacs.produce(job, *(tmp_path / name for name in ("p.trr", "p.gro", "p.csv")))
     assert list((tmp_path / "work").glob("*/run.cpt"))
 
