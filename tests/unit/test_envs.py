@@ -11,6 +11,7 @@ import sys
 import tomllib
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -18,6 +19,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+from snakemake.parser import parse
+from snakemake.sourcecache import LocalSourceFile
 
 ENVS = ("cgdistill", "aa")
 #: What a module or a package of PyPI is called on conda-forge, where the name is another.
@@ -102,18 +105,29 @@ def file_of(name: str, library: Path) -> Path | None:
     return next((path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.is_file()), None)
 
 
+def rules_of(path: Path) -> list[dict[str, str]]:
+    """Texts of the directives ``conda`` and ``script`` of each rule in a file, by Snakemake's own parser."""
+    sources = SimpleNamespace(open=lambda file: open(file.get_path_or_uri(secret_free=True), encoding="utf-8"))
+    code = parse(LocalSourceFile(str(path)), SimpleNamespace(sourcecache=sources), {})[0]
+    rules = []
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("__rule_"):
+            calls = [call for call in node.decorator_list if isinstance(call, ast.Call)]
+            found = {call.func.attr: call.args[0] for call in calls if call.func.attr in ("conda", "script")}
+            rules.append({name: argument.value for name, argument in found.items()})
+    return rules
+
+
 def scripts_of(root: Path, env: str) -> set[Path]:
     """Scripts of the rules that name an environment."""
     found = set()
-    for rules in sorted((root / "workflow" / "rules").glob("*.smk")):
-        directive = re.compile(r'^ *(conda|script):\s+"([^"]+)"', re.MULTILINE)
-        pairs = directive.findall(rules.read_text(encoding="utf-8"))
-        assert [kind for kind, _ in pairs] == ["conda", "script"] * (len(pairs) // 2), f"{rules}: one each"
-        for (_, place), (_, script) in zip(pairs[::2], pairs[1::2], strict=True):
-            path = (rules.parent / place).resolve()
-            assert path.is_file(), f"{rules}: {place}"
-            if path == root / "envs" / f"{env}.yaml":
-                found.add((rules.parent / script).resolve())
+    for path in sorted((root / "workflow" / "rules").glob("*.smk")):
+        for rule in rules_of(path):
+            assert set(rule) == {"conda", "script"}, f"{path}: {rule}"
+            place = (path.parent / rule["conda"]).resolve()
+            assert place.is_file(), f"{path}: {rule['conda']}"
+            if place == root / "envs" / f"{env}.yaml":
+                found.add((path.parent / rule["script"]).resolve())
     return found
 
 
@@ -223,8 +237,8 @@ def test_pip_brings_nothing_else(envs):
 
 def test_lammps_is_without_mpi_and_cuda(root):
     """MPI would start in the process of a job, and look for Slurm's; one for CUDA does not load without a driver."""
-    text = (root / "envs" / "cgdistill.yaml").read_text(encoding="utf-8")
-    build = re.search(r"^  - lammps \S+ (\S+)$", text, re.MULTILINE)[1]
+    env = yaml.safe_load((root / "envs" / "cgdistill.yaml").read_text(encoding="utf-8"))
+    (build,) = (row.split()[2] for row in env["dependencies"] if isinstance(row, str) and row.startswith("lammps "))
     # As conda-forge calls them: variant, Python, hash, MPI, number.
     names = {"cpu_py311_h0123456_nompi_3": True, "cpu_py311_h0123456_mpi_mpich_3": False} | {
         "cpu_py311_h0123456_mpi_openmpi_3": False,
