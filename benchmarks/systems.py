@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from cgdistill.config.complete import read_config
 from cgdistill.core.units import KJ_PER_KCAL
 from cgdistill.data.atoms import AtomTopology, read_frames, read_topology
 from cgdistill.data.beads import BeadFile, BeadTopology
@@ -29,14 +30,12 @@ JITTER_A = 0.05
 
 def paper_config() -> dict[str, Any]:
     """config/paper.yaml: the network of table 1 and the grids of the structure analysis."""
-    config: dict[str, Any] = yaml.safe_load((ROOT / "config" / "paper.yaml").read_text(encoding="utf-8"))
-    return config
+    return read_config(ROOT / "config" / "paper.yaml")
 
 
 def demo_config() -> dict[str, Any]:
     """config/config.yaml: what fits into the demo's box."""
-    config: dict[str, Any] = yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))
-    return config
+    return read_config(ROOT / "config" / "config.yaml")
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from cgdistill.config.complete import read_config
 from cgdistill.data.beads import BeadFile, BeadWriter
 from cgdistill.data.cg_trajectory import BeadTrajectory, Origin, open_trajectory
 from cgdistill.io.csv_tables import write_table
-from cgdistill.io.text import read_yaml
 from cgdistill.structure.adf import ADF
 from cgdistill.structure.cdf import CDF
 from cgdistill.structure.rdf import RDF
@@ -206,7 +206,7 @@ def main() -> None:
     command.add_argument("folder", type=Path)
     chosen = parser.parse_args()
     if chosen.command == "compare":
-        spec = StructureSpec.from_config(read_yaml(chosen.config)["structure"], str(chosen.config))
+        spec = StructureSpec.from_config(read_config(chosen.config)["structure"], str(chosen.config))
         print(compare(chosen.trajectories, spec))
     elif chosen.command == "freeze":
         freeze(chosen.folder)

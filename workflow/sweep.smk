@@ -16,22 +16,18 @@ if not workflow.config_settings.configfiles:
 WORKFLOW = Path(str(workflow.current_basedir)).resolve()
 sys.path.insert(0, str(WORKFLOW / "lib"))
 
-from cgdistill.config.check import sorted_keys, validate
+from cgdistill.config.complete import complete_config
 from cgdistill.config.sweep import read_sweep, shared_products, study_name
 from cgdistill.core.errors import InputError
-from cgdistill.io.text import read_yaml
 from cgdistill.provenance.record import sha256_of
 from cgdistill.provenance.source_digest import source_digest
 
 SWEEP = config["sweep"]
-BASE = {key: value for key, value in config.items() if key != "sweep"}
+_given = {key: value for key, value in config.items() if key != "sweep"}
 try:
-    _schema = read_yaml(WORKFLOW / "schemas" / "config.schema.yaml")
     # The base first: a cell's faults are those of its row.
-    validate(BASE, _schema, "config")
-    CELLS = read_sweep(SWEEP, BASE)
-    for cell in CELLS:
-        validate(cell.config, _schema, f"{SWEEP}, {cell.name}")
+    BASE = complete_config(_given)
+    CELLS = read_sweep(SWEEP, _given)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 STUDY = f"results/{study_name(SWEEP, BASE)}"

@@ -38,8 +38,10 @@ from atom_cases import (  # noqa: E402
 )
 from bead_cases import bead_topology, write_beads  # noqa: E402
 from bead_cases import make_frames as make_bead_frames  # noqa: E402
-from cgdistill.config.check import check_config, validate  # noqa: E402
+from cgdistill.config.check import check_config  # noqa: E402
+from cgdistill.config.complete import complete_config  # noqa: E402
 from cgdistill.config.students import read_students  # noqa: E402
+from cgdistill.config.validate import validate  # noqa: E402
 from cgdistill.data.atoms import count_frames, read_topology  # noqa: E402
 from cgdistill.data.beads import BeadFile, BeadFrames  # noqa: E402
 from cgdistill.data.mapping import Mapper, map_trajectory  # noqa: E402
@@ -907,11 +909,13 @@ def _(folder: Path) -> None:
 # Config ---------------------------------------------------------------------------------------------------------------
 
 CONFIG = "Config"
+#: The demo's config with every key written out.
+COMPLETE = ROOT / "tests" / "configs" / "complete" / "demo.yaml"
 
 
 def configured(folder: Path, change: Callable[[str], str | bytes] | None = None, **keys: Any) -> dict[str, Any]:
-    """The demo's config after a change of its text or of dotted keys (``__`` for the dot), checked as the rules do."""
-    text: str | bytes = (ROOT / "config" / "config.yaml").read_text(encoding="utf-8")
+    """A complete config after a change of its text or of dotted keys (``__`` for the dot), checked as the rules do."""
+    text: str | bytes = COMPLETE.read_text(encoding="utf-8")
     path = folder / "config.yaml"
     if change is not None:
         assert isinstance(text, str)
@@ -929,7 +933,7 @@ def configured(folder: Path, change: Callable[[str], str | bytes] | None = None,
             del section[last]
         else:
             section[last] = value
-    validate(config, schema("config"), path)
+    config = complete_config(config, source=path)
     here = Path.cwd()
     os.chdir(ROOT)
     try:
@@ -959,14 +963,14 @@ def _(folder: Path) -> None:
     configured(folder, lambda text: "")
 
 
-@fault(CONFIG, "an unknown key", r"training: found unknown key 'learning_rat', expected only .*learning_rate")
+@fault(CONFIG, "an unknown key", r"training: found unknown key 'learning_rat', did you mean learning_rate\?")
 def _(folder: Path) -> None:
     configured(folder, training__learning_rat=1e-3)
 
 
-@fault(CONFIG, "a key left out", r"network: found no key 'cutoff_A'")
+@fault(CONFIG, "a key without default left out", r"simulation: found no key 'temperature_K'")
 def _(folder: Path) -> None:
-    configured(folder, network__cutoff_A=...)
+    configured(folder, simulation__temperature_K=...)
 
 
 @fault(
@@ -1065,7 +1069,7 @@ def _(folder: Path) -> None:
 @fault(CONFIG, "a byte-order mark and Windows line ends", "accepted", outcome="works")
 def _(folder: Path) -> None:
     changed = configured(folder, lambda text: b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode("utf-8"))
-    assert changed == read_yaml(ROOT / "config" / "config.yaml")
+    assert changed == complete_config(read_yaml(COMPLETE))
 
 
 @fault(

@@ -40,7 +40,7 @@ def workplace(root: Path, tmp_path: Path) -> Callable[..., Path]:
     mapping_file(data)
 
     def write(text: Callable[[str], str] = str, **changes) -> Path:
-        config = yaml.safe_load((root / "config" / "config.yaml").read_text(encoding="utf-8"))
+        config = yaml.safe_load((root / "tests" / "configs" / "complete" / "demo.yaml").read_text(encoding="utf-8"))
         config["run"] = "faulty"
         config["aa"]["files"] = {
             "topology": str(data / "system.gro"),

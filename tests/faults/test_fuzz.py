@@ -22,8 +22,9 @@ import yaml
 from atom_cases import make_frames, write_dump, write_gro, write_top, write_trr
 from bead_cases import bead_topology, write_beads
 from bead_cases import make_frames as make_bead_frames
-from cases import CELL, HEADER, ROOT, ROW, RULES, schema, write_mda
-from cgdistill.config.check import check_config, validate
+from cases import CELL, COMPLETE, HEADER, ROOT, ROW, RULES, write_mda
+from cgdistill.config.check import check_config
+from cgdistill.config.complete import complete_config
 from cgdistill.config.students import read_students
 from cgdistill.core.errors import InputError
 from cgdistill.data.atoms import count_frames, read_frames, read_topology
@@ -108,7 +109,7 @@ def test_yaml_of_any_kind(tmp_path, content):
     """Config and mapping: text, bytes and trees of YAML."""
     path = tmp_path / "any.yaml"
     path.write_bytes(content)
-    survives(lambda: validate(read_yaml(path), schema("config"), path))
+    survives(lambda: complete_config(read_yaml(path), source=path))
 
     def as_mapping() -> MappingRules:
         return MappingRules.from_dict(read_yaml(path), path)
@@ -140,8 +141,8 @@ def _replace(tree: Any, data: st.DataObject) -> None:
 
 @cache
 def demo_config() -> dict[str, Any]:
-    """The demo's config."""
-    return read_yaml(ROOT / "config" / "config.yaml")
+    """The demo's config with every key written out."""
+    return read_yaml(COMPLETE)
 
 
 @FEW
@@ -154,8 +155,7 @@ def test_config_with_a_part_replaced(data, monkeypatch):
         _replace(config, data)
 
     def check() -> bool:
-        validate(config, schema("config"), "config")
-        check_config(config, ("Cho", "Cl", "Urea"))
+        check_config(complete_config(config), ("Cho", "Cl", "Urea"))
         return True
 
     survives(check)

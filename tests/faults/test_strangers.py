@@ -32,9 +32,12 @@ import strangers
 import torch
 from bead_cases import TYPES, Trap, make_model, write_beads
 from cases import ROOT, RULES, schema
-from cgdistill.config.check import validate
+from cgdistill.config.complete import complete_config, value_settings
+from cgdistill.config.schema import schema_of
+from cgdistill.config.sections.learning import HipnnNetwork
 from cgdistill.config.students import SCHEMA as STUDENT_SCHEMA
 from cgdistill.config.students import read_students
+from cgdistill.config.validate import validate
 from cgdistill.core.errors import InputError
 from cgdistill.data.atoms import read_topology
 from cgdistill.data.beads import BeadFile
@@ -182,7 +185,7 @@ def test_pickles_would_spring(tmp_path: Path) -> None:
 
 
 def test_sizes_are_those_of_the_schema() -> None:
-    limits = schema("config")["properties"]["network"]["properties"]
+    limits = schema_of(HipnnNetwork)["properties"]
     for name, (low, high) in network.SIZES.items():
         own = limits[name]
         assert (min(own["enum"]), max(own["enum"])) == (low, high) if "enum" in own else (
@@ -242,8 +245,7 @@ def test_simulations_do_not_read_the_pickle_of_the_folder(
     write_beads(tmp_path / "beads.h5", 10)
     parts = {"train": [0, 1, 2, 3, 4, 5], "valid": [6, 7], "test": [8, 9]}
     (tmp_path / "split.json").write_text(json.dumps(parts), encoding="utf-8")
-    config = read_config()["simulation"]
-    config = {key: value for key, value in config.items() if key not in ("replicas", "runs_per_job")}
+    config = value_settings(read_config(), "simulation")
     run = {"variant": "T", "member": "seed-1", "replica": 1, "number": 0, "velocity_seed": 5,
            "out_dir": str(tmp_path / "out"), "checkpoint_dir": str(tmp_path / "checkpoint")}  # fmt: skip
     fake = SimpleNamespace(
@@ -458,7 +460,10 @@ WORDS = ("a b", "a\nb", "a;b", "a`b`", "$(b)", "${b}", "a&", 'a"b', "a'b", "a#b"
 
 def _refused(data: Any, name: str) -> bool:
     try:
-        validate(data, STUDENT_SCHEMA if name == "students" else schema(name), "any")
+        if name == "config":
+            complete_config(data)
+        else:
+            validate(data, STUDENT_SCHEMA if name == "students" else schema(name), "any")
     except InputError:
         return True
     return False
@@ -474,7 +479,7 @@ def test_words_that_mean_something_elsewhere_are_no_names(word: str) -> None:
         assert _refused(changed, "mapping"), key
     assert _refused(mapping | {"types": [*mapping["types"][1:], word]}, "mapping")
     assert not TYPE_NAME.fullmatch(word)
-    config = read_yaml(ROOT / "config" / "config.yaml")
+    config = read_yaml(ROOT / "config" / "paper.yaml")
     assert not _refused(config, "config")
     if word != "NULL":
         assert _refused(config | {"run": word}, "config")
@@ -501,7 +506,7 @@ def test_names_of_types_are_those_of_the_schema() -> None:
 
 @pytest.mark.parametrize("path", ['a"b.itp', "a\nb.itp"])
 def test_paths_do_not_end_where_they_are_written(path: str) -> None:
-    config = read_yaml(ROOT / "config" / "config.yaml")
+    config = read_yaml(ROOT / "config" / "paper.yaml")
     config["aa"]["system"]["force_field"] = [path]
     assert _refused(config, "config")
     with pytest.raises(InputError, match="LAMMPS: path"):

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from cgdistill.config import variants as config_variants
+from cgdistill.config.complete import read_config as read_complete
 from cgdistill.config.students import read_students
 from cgdistill.data.beads import BeadFrames, BeadTopology, BeadWriter
 from cgdistill.data.split import split_frames, write_split
@@ -60,8 +60,8 @@ DEFAULT = (
 
 
 def read_config(name: str = "config") -> dict[str, Any]:
-    """A config of the repository."""
-    return yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text(encoding="utf-8"))
+    """A config of the repository, complete."""
+    return read_complete(ROOT / "config" / f"{name}.yaml")
 
 
 def student_variants(variants: Sequence[Variant]) -> list[config_variants.Variant]:

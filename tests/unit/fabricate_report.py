@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
+from cgdistill.config.complete import read_config as read_complete
 from cgdistill.config.students import read_students
 from cgdistill.data.beads import BeadFrames, BeadTopology, BeadWriter
 from cgdistill.data.split import split_frames, write_split
@@ -67,7 +67,7 @@ VARIANTS = (
 
 def read_config() -> dict[str, Any]:
     """The default config, of a run with a wicked name and a small network."""
-    config: dict[str, Any] = yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))
+    config = read_complete(ROOT / "config" / "config.yaml")
     config["run"] = EVIL
     config["network"] |= {"n_sensitivities": 8, "cutoff_A": 7.5}
     config["structure"]["adf"]["triplets"] = [["Cho", "Cl", "Urea"]]

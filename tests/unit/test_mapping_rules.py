@@ -6,7 +6,7 @@ import copy
 
 import pytest
 from atom_cases import RULES, rules
-from cgdistill.config.check import validate
+from cgdistill.config.validate import validate
 from cgdistill.core.errors import InputError
 from cgdistill.data.mapping_rules import MappingRules
 from cgdistill.io.text import read_yaml

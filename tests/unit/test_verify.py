@@ -23,6 +23,7 @@ import pytest
 import yaml
 from bead_cases import bead_topology, make_frames, make_model
 from cgdistill.cli.main import main
+from cgdistill.config.complete import read_config
 from cgdistill.core.errors import InputError
 from cgdistill.core.seeds import derive
 from cgdistill.data.beads import BeadWriter
@@ -63,7 +64,7 @@ ITEM: ATOMS id type x y z
 @pytest.fixture(scope="module")
 def config():
     """The smallest config of the repository, under another name and with a students table in this folder."""
-    found = yaml.safe_load((ROOT / "tests/configs/end-to-end.yaml").read_text(encoding="utf-8"))
+    found = read_config(ROOT / "tests/configs/end-to-end.yaml")
     return found | {"run": "made-up", "students": {"table": STUDENTS}}
 
 
@@ -382,7 +383,7 @@ def test_unfinished(run, config, tmp_path, capsys):
     ]
     path.write_text("run: only\n", encoding="utf-8")
     assert main(["verify", str(run), "--config", str(path)]) == 1
-    assert "found no 'mapping', expected a complete config" in capsys.readouterr().err
+    assert "aa.files: found no key 'topology', 'trajectory'" in capsys.readouterr().err
     train("seed-2", config, 77)
     stale(run / "tables/tae.csv")
     faults, _ = check(capsys, run)

@@ -15,7 +15,7 @@ import h5py
 import pytest
 import yaml
 
-CONFIG = "tests/configs/end-to-end.yaml"
+CONFIG = "tests/configs/complete/end-to-end.yaml"
 #: Writes what the manifests of all runs are told.
 RECORD = """
 include: "{root}/Snakefile"

@@ -17,8 +17,10 @@ sys.path.insert(0, str(WORKFLOW / "lib"))
 if os.environ.get("PYTHONPATH", "").split(os.pathsep)[0] != sys.path[0]:
     os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [sys.path[0], os.environ.get("PYTHONPATH")])))
 
-from cgdistill.config.check import check_config, sorted_keys, validate
+from cgdistill.config.check import check_config
+from cgdistill.config.complete import complete_config, value_settings
 from cgdistill.config.students import read_students
+from cgdistill.config.validate import validate
 from cgdistill.config.variants import ENSEMBLE, all_variants
 from cgdistill.config.variants import teacher_names as names_of_teachers
 from cgdistill.core.errors import InputError
@@ -43,14 +45,18 @@ try:
     # Snakemake takes the last of two equal keys. The files of a workflow that imports this one are its own.
     for file in [] if IS_MODULE else workflow.configfiles:
         read_yaml(file)
-    validate(config, schema("config"), "config")
-    students = read_students(config["students"]["table"])
-    mapping = read_yaml(config["mapping"]["file"])
-    validate(mapping, schema("mapping"), config["mapping"]["file"])
-    check_config(config, MappingRules.from_dict(mapping, config["mapping"]["file"]).types)
+    _complete = complete_config(config)
+    students = read_students(_complete["students"]["table"])
+    mapping = read_yaml(_complete["mapping"]["file"])
+    validate(mapping, schema("mapping"), _complete["mapping"]["file"])
+    _types = MappingRules.from_dict(mapping, _complete["mapping"]["file"]).types
+    _complete = complete_config(_complete, _types)
+    check_config(_complete, _types)
 except InputError as error:
     raise WorkflowError(str(error)) from None
-config.update(sorted_keys(config))
+# What was given, without unused sections and with all defaults.
+config.clear()
+config.update(_complete)
 
 
 def asked_for(threads, mem_mb, runtime_min, gpu):
@@ -113,10 +119,8 @@ _RADII = config["structure"]["adf"]["r_max_A"] if config["structure"]["adf"]["tr
 MODELS = {"names": VARIANTS, "labels": LABELS, "kinds": KINDS}
 FIGURES = catalogue(VARIANTS, KINDS, LABELS, students, _RADII, config["pictures"])
 BOX_VARIANTS = box_variants(VARIANTS, KINDS, students)
-#: What determines a simulation; how many there are, how they share jobs, and what one that blows up leaves for a look
-#: changes none of them.
-SIMULATION = {key: value for key, value in config["simulation"].items() if key not in ("replicas", "runs_per_job")}
-SIMULATION["limits"] = {key: value for key, value in SIMULATION["limits"].items() if key != "keep_frames"}
+#: What determines a simulation.
+SIMULATION = value_settings(config, "simulation")
 
 #: Structure tables of a trajectory, and the names of those of the reference.
 REFERENCE_FILES = {"curves": "reference"} | {name: f"reference_{name}" for name in ("blocks", "resolved", "series")}

@@ -1,6 +1,6 @@
 # Teachers on the noisy all-atom forces, their predictions, and the ensemble's mean. Several share a job.
 NETWORK_FILES = ["weights.safetensors", "network.json", "history.csv", "metrics.csv", "test_predictions.h5"]
-TRAINING = {key: value for key, value in config["training"].items() if key != "models_per_job"}
+TRAINING = value_settings(config, "training")
 TRAINED_TOGETHER = config["training"]["models_per_job"]
 
 

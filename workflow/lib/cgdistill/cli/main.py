@@ -9,6 +9,7 @@ from pathlib import Path
 from ..core.errors import InputError
 from ..forcefield.hipnn.plugin_build import FILE_NAME, build_plugin
 from ..io.csv_tables import read_table
+from .config_command import add_config
 from .structure_commands import add_commands
 from .verify_command import add_verify
 
@@ -72,6 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--portable", action="store_true", help="compile for any processor, not only that of this machine"
     )
     command.set_defaults(run=_plugin)
+    add_config(commands)
     add_verify(commands)
     add_commands(commands)
     chosen = parser.parse_args(arguments)

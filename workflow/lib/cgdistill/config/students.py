@@ -8,8 +8,8 @@ from typing import Any
 
 from ..core.errors import InputError
 from ..io.text import table_rows
-from .check import validate
 from .targets import TARGETS
+from .validate import validate
 from .variants import Variant, check_variants
 
 #: Columns that every table has, with the schema of their values.

@@ -19,6 +19,9 @@ import yaml
 
 from ..core.errors import InputError
 from ..io.text import table_rows
+from .complete import complete_config, value_settings
+from .keys import is_section, walk
+from .sections.config import Config
 from .variants import teacher_names
 
 NAME = "name"
@@ -37,8 +40,8 @@ _DETERMINED_BY = {
     "prior": ("prior",),
     "teachers": ("network", "training", "failures", "device"),
 }
-#: Settings within those parts that change no product.
-_WITHOUT_EFFECT = {"training": ("models_per_job",), "failures": ("min_teacher_r2_share",)}
+#: Settings within those parts that apply when all teachers are trained, and change none.
+_AFTER_TRAINING = {"failures": ("min_teacher_r2_share",)}
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Cell:
     ----------
     name: of the cell.
     settings: value by dotted key of the config, for every column of the table, the base's where the row has none.
-    config: of the cell's run, without what it shares.
+    config: the complete config of the cell's run, without what it shares.
     """
 
     name: str
@@ -72,14 +75,18 @@ def study_name(table: str | Path, base: Mapping[str, Any]) -> str:
 
 
 def read_sweep(table: str | Path, base: Mapping[str, Any]) -> list[Cell]:
-    """Cells of a sweep; their configs still have to be validated.
+    """Cells of a sweep.
+
+    Parameters
+    ----------
+    base: config as a user has written it, whose defaults need not be filled in.
 
     Raises
     ------
     InputError
-        No such file, no row, no column ``name``; a key that the base does not have or that holds others, or stands
-        twice; a name that cannot be a folder's or differs from another in case only; a value that is not YAML; two
-        cells of the same settings.
+        No such file, no row, no column ``name``; a key that does not exist, is a section or is given twice; a name
+        that cannot be a folder's or differs from another in case only; a value that is not YAML, or that its key
+        cannot have; two cells of the same settings.
     """
     header, rows = table_rows(table)
     keys = [key for key in header if key != NAME]
@@ -102,11 +109,11 @@ def read_sweep(table: str | Path, base: Mapping[str, Any]) -> list[Cell]:
             raise InputError(table, where, f"name {name!r}", f"a name that matches {_FOLDER.pattern}")
         config = copy.deepcopy(dict(base))
         config["run"] = f"{study}/{name}"
-        settings = {}
         for key in keys:
             if row[key].strip():
                 _put(config, key, _value(row[key], table, f"{where}.{key}"))
-            settings[key] = _get(config, key)
+        config = complete_config(config, source=f"{table}, {name}")
+        settings = {key: _get(config, key) for key in keys}
         for other in cells:
             if other.name.casefold() == name.casefold():
                 raise InputError(table, where, f"the name {other.name} already", "names that differ by more than case")
@@ -144,8 +151,9 @@ def _keys(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for product, sections in _DETERMINED_BY.items():
         for section in sections:
             value = config[section]
-            if section in _WITHOUT_EFFECT:
-                value = {key: item for key, item in value.items() if key not in _WITHOUT_EFFECT[section]}
+            if isinstance(value, Mapping):
+                later = _AFTER_TRAINING.get(section, ())
+                value = {key: item for key, item in value_settings(config, section).items() if key not in later}
             parts[section] = value
         key = json.dumps(parts, sort_keys=True)
         if product != "teachers":
@@ -155,27 +163,27 @@ def _keys(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _get(config: Mapping[str, Any], key: str) -> Any:
+    """Value of a dotted key; None in a subsection that is not used."""
     value: Any = config
     for part in key.split("."):
-        value = value[part]
+        value = value.get(part) if isinstance(value, Mapping) else None
     return value
 
 
 def _put(config: dict[str, Any], key: str, value: Any) -> None:
     *parents, last = key.split(".")
     for part in parents:
-        config = config[part]
+        config = config.setdefault(part, {})
     config[last] = value
 
 
 def _check_key(base: Mapping[str, Any], key: str, table: str | Path) -> None:
-    value: Any = base
-    for part in key.split("."):
-        if not isinstance(value, Mapping) or part not in value:
-            raise InputError(table, "header", f"unknown key {key!r}", "keys of the config, with dots")
-        value = value[part]
-    if isinstance(value, Mapping):
-        raise InputError(table, "header", f"{key!r}, which holds {', '.join(map(str, value))}", "a key with a value")
+    keys = dict(walk(Config, base))
+    if key not in keys:
+        raise InputError(table, "header", f"unknown key {key!r}", "keys of the config, with dots")
+    if is_section(keys[key].type):
+        inside = [name.removeprefix(f"{key}.") for name in keys if name.startswith(f"{key}.")]
+        raise InputError(table, "header", f"{key!r}, which holds {', '.join(inside)}", "a key with a value")
     if key == "run":
         raise InputError(table, "header", "run", "keys that a cell may set; its run is named by the row")
 

@@ -10,9 +10,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from ..config.complete import complete_config, keys_that_change, read_config, value_settings
+from ..config.keys import Changes
 from ..core.errors import InputError
 from ..core.seeds import derive
-from ..io.text import read_yaml
 from .manifest import FILE_NAME, STAMPED, TIMESTAMP, Manifest, Product, checksums, read_manifest, read_stamp
 from .record import config_hash
 
@@ -21,13 +22,6 @@ STAGES = ("aa", "mapped", "prior", "teachers", "students", "models", "simulation
 #: Not products: checkpoints, and reports that users export.
 _CHECKPOINTS = "checkpoints"
 _NO_PRODUCTS = (FILE_NAME, TIMESTAMP, "snakemake-report.html", "snakemake-report.zip")
-#: Keys of the config that do not affect results: settings of jobs, and diagnostics of failed ones.
-_WITHOUT_EFFECT = (
-    "resources",
-    "training.models_per_job",
-    "simulation.runs_per_job",
-    "simulation.limits.keep_frames",
-)
 _MB = 1e6
 
 
@@ -57,9 +51,7 @@ def verify(folder: str | Path, config: str | Path | None = None, threads: int = 
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(folder, "folder", "nothing", "products of a run")
-    wanted = None if config is None else (str(config), read_yaml(config))
-    if wanted is not None and not isinstance(wanted[1], Mapping):
-        raise InputError(wanted[0], "top level", type(wanted[1]).__name__, "a config")
+    wanted = None if config is None else (str(config), read_config(config))
     runs = list(runs_in(folder))
     if not runs:
         raise InputError(folder, "folder", "no products of a run", "results/<run>")
@@ -225,8 +217,8 @@ class _Check:
         """Compare the complete config of the manifest, and the parts of the config that products record."""
         if self.config and self.manifest:
             source, config = self.config
-            for key, here, there in differences(config, self.manifest.config):
-                if not any(key == part or key.startswith(f"{part}.") for part in _WITHOUT_EFFECT):
+            for key, here, there in differences(config, _completed(self.manifest.config)):
+                if key not in keys_that_change(Changes.NOTHING):
                     self.faults.append(
                         f"{self.folder}: made with a different config: {key} is {there}, in {source} {here}"
                     )
@@ -303,6 +295,14 @@ def differences(one: Any, other: Any, key: str = "") -> Iterator[tuple[str, Any,
         yield key, one, other
 
 
+def _completed(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A recorded config with the defaults of this version; as it is where this version cannot read it."""
+    try:
+        return complete_config(config)
+    except InputError:
+        return config
+
+
 def _parts_of(source: str, config: Mapping[str, Any]) -> list[tuple[Iterable[str], str, Any, Any]]:
     """Patterns of products, part of the config, its value, and the function that reads it from product and stamp.
 
@@ -321,11 +321,7 @@ def _parts_of(source: str, config: Mapping[str, Any]) -> list[tuple[Iterable[str
     try:
         frames = {key: config["mapping"][key] for key in ("start_ps", "stride", "max_frames", "check_forces")}
         units = config["aa"]["files"]["units"] if config["aa"]["source"] == "files" else None
-        md, training = dict(config["simulation"]), dict(config["training"])
-        for section, keys in ((md, ("replicas", "runs_per_job")), (training, ("models_per_job",))):
-            for name in keys:
-                section.pop(name, None)
-        md["limits"] = {key: value for key, value in md["limits"].items() if key != "keep_frames"}
+        md, training = value_settings(config, "simulation"), value_settings(config, "training")
         networks = ("teachers/*/network.json", "students/*/network.json")
         split = config_hash(config["split"]), derive(config["seed"], "split")
         return [
