@@ -17,7 +17,7 @@ WORKFLOW = Path(str(workflow.current_basedir)).resolve()
 sys.path.insert(0, str(WORKFLOW / "lib"))
 
 from cgdistill.config.complete import complete_config
-from cgdistill.config.sweep import read_sweep, shared_products, study_name
+from cgdistill.config.sweep import common_config, read_sweep, shared_products, study_name
 from cgdistill.core.errors import InputError
 from cgdistill.provenance.record import sha256_of
 from cgdistill.provenance.source_digest import source_digest

@@ -963,7 +963,11 @@ def _(folder: Path) -> None:
     configured(folder, lambda text: "")
 
 
-@fault(CONFIG, "an unknown key", r"training: found unknown key 'learning_rat', did you mean learning_rate\?")
+@fault(
+    CONFIG,
+    "an unknown key",
+    r"training: found unknown key 'learning_rat', expected only .*did you mean learning_rate\?",
+)
 def _(folder: Path) -> None:
     configured(folder, training__learning_rat=1e-3)
 

@@ -65,9 +65,9 @@ VARIANTS = (
 )
 
 
-def read_config() -> dict[str, Any]:
-    """The default config, of a run with a wicked name and a small network."""
-    config = read_complete(ROOT / "config" / "config.yaml")
+def read_config(name: str = "config") -> dict[str, Any]:
+    """A config of the repository, of a run with a wicked name and a small network."""
+    config = read_complete(ROOT / "config" / f"{name}.yaml")
     config["run"] = EVIL
     config["network"] |= {"n_sensitivities": 8, "cutoff_A": 7.5}
     config["structure"]["adf"]["triplets"] = [["Cho", "Cl", "Urea"]]

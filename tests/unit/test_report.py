@@ -338,8 +338,8 @@ def test_the_page_tells_what_was_run(data, page):
     assert "multiplied by 0.5" in text
     batches = {**data.config["training"], "schedule": "batch-size"}
     assert "batch size was divided by 0.5" in render(replace(data, config={**data.config, "training": batches}))
-    made = {**data.config["aa"], "source": "gromacs"}
-    assert "simulated with GROMACS for 900 ps" in render(replace(data, config={**data.config, "aa": made}))
+    made = read_config("paper")["aa"]
+    assert "simulated with GROMACS for 1,000 ps" in render(replace(data, config={**data.config, "aa": made}))
 
 
 def test_run_time_is_summed_by_stage(data):

@@ -5,7 +5,7 @@ import copy
 import pytest
 import yaml
 from cgdistill.config.complete import complete_config
-from cgdistill.config.sweep import read_sweep, shared_products, study_name
+from cgdistill.config.sweep import common_config, read_sweep, shared_products, study_name
 from cgdistill.core.errors import InputError
 from cgdistill.io.text import read_yaml
 
@@ -113,6 +113,17 @@ def test_what_a_setting_leaves_shared(base, write, key, value, shared):
     assert {name for name in second if name != "teachers" and second[name] != "demo-widths/first"} == set()
     if "teachers" in shared:
         assert second["teachers"] == {f"seed-{seed}": "demo-widths/first" for seed in base["teachers"]["seeds"]}
+
+
+def test_what_cells_have_in_common(base, write):
+    """Without what they set, and without defaults that follow from it."""
+    del base["network"]["soft_max_A"]
+    cells = read_sweep(write("name\tnetwork.cutoff_A\nnear\t6\nfar\t8\n"), base)
+    common = common_config([cell.config for cell in cells])
+    complete = complete_config(base)
+    assert set(complete["network"]) - set(common["network"]) == {"cutoff_A", "soft_max_A"}
+    assert "run" not in common
+    assert all(common[key] == complete[key] for key in set(complete) - {"network", "run"})
 
 
 def test_teachers_are_shared_one_by_one(base, write):

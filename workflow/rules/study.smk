@@ -23,7 +23,7 @@ rule compare_cells:
         runtime=BASE["resources"]["light"]["runtime_min"],
     params:
         study=Path(STUDY).name,
-        base=BASE,
+        base=common_config([cell.config for cell in CELLS]),
         cells=[{"name": cell.name, "settings": cell.settings, "folder": f"{STUDY}/{cell.name}"} for cell in CELLS],
         command=f"snakemake --cores N --configfile CONFIG --config sweep={SWEEP} -- {STUDY}/CELL/report.html",
         code=source_digest("report.sweep_study"),

@@ -123,6 +123,20 @@ def read_sweep(table: str | Path, base: Mapping[str, Any]) -> list[Cell]:
     return cells
 
 
+def common_config(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The part of complete configs that is the same in all: keys, also derived ones, that differ are left out."""
+    first, *others = configs
+    common: dict[str, Any] = {}
+    for key, value in first.items():
+        if any(key not in other for other in others):
+            continue
+        if isinstance(value, Mapping):
+            common[key] = common_config([value, *(other[key] for other in others)])
+        elif all(other[key] == value for other in others):
+            common[key] = copy.deepcopy(value)
+    return common
+
+
 def shared_products(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """For each config what it shares with an earlier one, by product: the ``run`` of the first that makes it.
 
