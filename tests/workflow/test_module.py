@@ -90,7 +90,7 @@ def reached(value):
 @pytest.fixture
 def folder(root, tmp_path) -> Path:
     """Folder of an importing workflow: this repository below it, its own config around ours."""
-    config = yaml.safe_load((root / "config" / "config.yaml").read_text(encoding="utf-8"))
+    config = yaml.safe_load((root / "tests/configs/complete/demo.yaml").read_text(encoding="utf-8"))
     config = reached(config | {"run": RUN})
     (tmp_path / "alone.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"project": "p", "cgdistill": config}), encoding="utf-8")
