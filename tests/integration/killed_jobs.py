@@ -259,7 +259,7 @@ def prepare(
     elif kind == "beads":
         BeadWriter.append = append
     elif kind == "batch":
-        BeadModel.evaluate_together = at_start(BeadModel.evaluate_together)
+        BeadModel.evaluate_together = staticmethod(at_start(BeadModel.evaluate_together))
     elif kind == "forces":
         JointNetworkPotential.evaluate_all = at_start(JointNetworkPotential.evaluate_all)
     elif kind == "configuration":

@@ -24,7 +24,7 @@ with job(snakemake.log[0]):
     digest, health = sha256_of(source.beads), read_health(source.health)
     for card, folders, seed in zip(snakemake.output.cards, params.folders, params.velocity_seeds, strict=True):
         out_dir = Path(card).parent
-        networks, left_out = sound_networks({Path(folder).name: Path(folder) for folder in folders}, health)
+        networks, excluded = sound_networks({Path(folder).name: Path(folder) for folder in folders}, health)
         files = [path for path in source.networks if Path(path).parent in networks.values()]
         facts = {
             "name": f"{params.variant}/{out_dir.name}",
@@ -33,8 +33,8 @@ with job(snakemake.log[0]):
             "member": out_dir.name,
             "training_data_sha256": digest,
             # Of one network, the model itself is not to be used; of several, those are not in it.
-            "excluded": next(iter(left_out.values())) if len(folders) == 1 and left_out else "",
-            "left_out": left_out if len(folders) > 1 else {},
+            "excluded": next(iter(excluded.values())) if len(folders) == 1 and excluded else "",
+            "left_out": excluded if len(folders) > 1 else {},
             "provenance": stamp({"folders": folders}, files, seed=seed),
             **facts_of_networks(networks),
         }

@@ -16,9 +16,9 @@ from cgdistill.training.teacher_selection import sound_files
 with job(snakemake.log[0]):
     source, params = dict(snakemake.input.items()), snakemake.params
     networks = read_table(source.pop("networks"), ["variant", "status"])
-    left_out = set(networks.loc[networks["status"] == NetworkStatus.EXCLUDED, "variant"])
+    excluded = set(networks.loc[networks["status"] == NetworkStatus.EXCLUDED, "variant"])
     students = zip(params.students, source["predictions"], strict=True)
-    source["predictions"] = {name: path for name, path in students if name not in left_out}
+    source["predictions"] = {name: path for name, path in students if name not in excluded}
     source["teacher"] = sound_files(source["teacher"], source.pop("health"))[0]
     draw_networks(
         **source,

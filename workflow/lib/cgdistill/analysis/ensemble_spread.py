@@ -177,12 +177,13 @@ def _open_predictions(folder: Path) -> PredictionFile:
     InputError
         They were made with other weights than those in the folder.
     """
-    predictions = PredictionFile(folder / "predictions.h5")
-    inputs = predictions.provenance.get("inputs", {})
+    path = folder / "predictions.h5"
+    with PredictionFile(path) as file:
+        inputs = file.provenance.get("inputs", {})
     if inputs.get("weights") != sha256_of(folder / "weights.safetensors"):
         expected = "those of the network in the same folder: rerun predict_teacher"
-        raise InputError(folder / "predictions.h5", "provenance", "predictions of another network", expected)
-    return predictions
+        raise InputError(path, "provenance", "predictions of another network", expected)
+    return PredictionFile(path)
 
 
 def compute_spread(
@@ -202,7 +203,7 @@ def compute_spread(
     Parameters
     ----------
     beads, split: all-atom bead trajectory, and which of its frames are test frames.
-    teachers: folders of trained networks with ``predictions.h5`` beside them.
+    teachers: folders of trained networks and their ``predictions.h5``.
     trajectories: by variant, the dump of one run; its last ``n_frames`` frames are evaluated with every teacher.
     labels: of the variants.
     batch_size: frames at a time.
@@ -218,13 +219,13 @@ def compute_spread(
         file = stack.enter_context(BeadFile(beads))
         topology, test = file.topology, read_split(split, len(file)).test
         predictions = [stack.enter_context(_open_predictions(folder)) for folder in folders]
-        constants = np.stack([own.epsilon_constants_kcal_mol[topology.bead_types] for own in predictions])
+        constants = np.stack([one.epsilon_constants_kcal_mol[topology.bead_types] for one in predictions])
 
         def on_test_frames() -> Iterable[_Part]:
             for chunk in np.array_split(test, -(-len(test) // _FRAMES)):
                 frames = PairFrames.from_beads(file, chunk, networks.cutoff_A, show=False)
-                forces = np.stack([own.forces_kcal_mol_A[chunk] for own in predictions])
-                epsilon = np.stack([own.epsilon_kcal_mol[chunk] for own in predictions])
+                forces = np.stack([one.forces_kcal_mol_A[chunk] for one in predictions])
+                epsilon = np.stack([one.epsilon_kcal_mol[chunk] for one in predictions])
                 yield forces, epsilon, nearest_distances(frames, topology.n_types)
 
         tables = [_described(REFERENCE, REFERENCE, on_test_frames(), topology, bin_width_A)]

@@ -68,7 +68,7 @@ class Adam:
         )
 
     def state(self) -> dict[str, Any]:
-        """What `load_state` needs to go on."""
+        """Learning rate and moments, for `load_state`."""
         return {
             "learning_rate": self.learning_rate,
             "means": self._means,
@@ -77,8 +77,8 @@ class Adam:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from a state of the same parameters, in the same order, from any device."""
+        """Continue from a state of the same parameters, in the same order, from any device."""
         self.learning_rate = state["learning_rate"]
-        for name, own in (("means", self._means), ("squares", self._squares), ("steps", self._steps)):
-            for value, saved in zip(own, state[name], strict=True):
+        for name, tensors in (("means", self._means), ("squares", self._squares), ("steps", self._steps)):
+            for value, saved in zip(tensors, state[name], strict=True):
                 value.copy_(saved)
