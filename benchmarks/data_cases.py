@@ -89,7 +89,7 @@ def structure(context: Context) -> list[Row]:
     def analyse(*metrics: str) -> Side:
         def work() -> None:
             frames = ((frame.positions_A, frame.cell_A) for frame in read_dump(dump))
-            compute_curves(frames, names, types, spec, context.threads, metrics)
+            compute_curves(frames, names, types, spec.only(*metrics), context.threads)
 
         return Side("cgdistill", work, n_frames)
 

@@ -15,7 +15,7 @@ from cgdistill.statistics import StatisticsSpec
 from statistics_cases import World, coverage, noise_check
 from test_statistics_comparison import rates
 
-SPEC = StatisticsSpec(blocks=10, resamples=200, confidence=0.95)
+SPEC = StatisticsSpec(resamples=200, confidence=0.95)
 NOISE = {
     "independent frames": World(),
     "slow modes over 9 frames, noise of bins": World(memory=0.8, slow=0.5),

@@ -344,7 +344,7 @@ def structure(folder: Path, n_frames: int) -> dict[str, Any]:
     """Structure of the reference: RDF, ADF, CDF, blocks, series."""
     from cgdistill.analysis.run_analysis import analyse_reference
     from cgdistill.data.beads import BeadFile
-    from cgdistill.structure.curves import write_blocks, write_curves, write_resolved, write_series
+    from cgdistill.structure.files import write_blocks, write_curves, write_resolved, write_series
     from cgdistill.structure.spec import StructureSpec
 
     from .systems import demo_config
@@ -365,7 +365,8 @@ def tables(folder: Path, n_runs: int) -> dict[str, Any]:
     """The table of the curves of all runs, from their files, and its file."""
     from cgdistill.data.beads import BeadFile
     from cgdistill.results.collect_tables import curves_of
-    from cgdistill.structure.curves import compute_curves, label_run, write_curves
+    from cgdistill.structure.curves import compute_curves
+    from cgdistill.structure.files import label_run, write_curves
     from cgdistill.structure.spec import StructureSpec
 
     from .systems import demo_config

@@ -45,45 +45,19 @@ def pass_over_frames(threads: int) -> str:
 def draw(job: str, results: Path) -> str:
     """Time of one of the jobs that draw."""
     import fabricate
-    from cgdistill.figures import draw as drawing
-    from cgdistill.figures.style import Palette, models_in_order
+    from cgdistill.figures.catalogue import catalogue, drawn_by
+    from cgdistill.figures.draw import draw as draw_entries
+    from cgdistill.figures.style import Palette
+    from cgdistill.structure.spec import StructureSpec
 
     variants = fabricate.paper_variants()
-    names = [variant.name for variant in variants]
-    kinds = {variant.name: variant.kind for variant in variants}
-    palette = Palette(models_in_order(names, {variant.name: variant.label for variant in variants}, kinds))
-    structure, tables = results / "structure", results / "tables"
-    common = {"palette": palette, "folder": results / "figures"}
-    curves = [structure / name / "curves.parquet" for name in names]
-    errors = {"summary": tables / "summary.csv", "runs": tables / "runs.csv", "curves": curves}
-    reference = structure / "reference.parquet"
+    models = fabricate.models_of(variants)
+    structure = StructureSpec.from_config(fabricate.read_config("paper")["structure"])
+    files_of = {"stability": fabricate.stability_files, "networks": fabricate.network_files}
+    files = files_of.get(job, fabricate.structure_files)(results, Palette(models))
     begin = time.perf_counter()
-    if job == "structure":
-        stems = drawing.draw_structure(
-            **errors, **common, reference=reference, tae=tables / "tae.csv", comparisons=tables / "comparisons.csv",
-            students=fabricate.student_rows(variants),
-        )  # fmt: skip
-    elif job == "models":
-        stems = drawing.draw_models(**errors, **common, reference=reference)
-    elif job == "stability":
-        stems = drawing.draw_stability(
-            records=sorted(results.glob("simulations/*/*/*/run.json")), runs=errors["runs"],
-            reference_resolved=structure / "reference_resolved.parquet",
-            resolved=[structure / name / "resolved.parquet" for name in names],
-            reference_series=structure / "reference_series.parquet",
-            series=[structure / name / "series.parquet" for name in names], **common,
-        )  # fmt: skip
-    else:
-        ensembles = [name for name in names if kinds[name] == "ensemble"]
-        stems = drawing.draw_networks(
-            teachers=sorted(results.glob("teachers/*/history.csv")),
-            students=sorted(results.glob("students/*/*/history.csv")),
-            training=tables / "training.csv", ceiling=tables / "ceiling.csv", spread=tables / "spread.csv",
-            beads=results / "mapped/beads.h5", split=results / "mapped/split.json",
-            teacher=results / "teachers/seed-1/predictions.h5", mean=results / "teachers/mean.h5",
-            predictions={name: results / f"students/{name}/ensemble/test_predictions.h5" for name in ensembles},
-            prior=results / "prior/prior.csv", reference=reference, temperature_K=298.15, **common,
-        )  # fmt: skip
+    entries = drawn_by(catalogue(models, fabricate.student_variants(variants), structure), job)
+    stems = draw_entries(entries, files, results / "figures")
     return f"{len(stems)} figures in {time.perf_counter() - begin:.0f} s"
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from cgdistill.structure.metrics.adf import triplet_indices
 
 from .timing import Times
 
@@ -76,6 +77,8 @@ def answers(name: str, **values: object) -> str:
 def jobs(spec: StructureSpec, type_names: Sequence[str], cell_pm: str, radii: Sequence[float]) -> dict[str, list[Job]]:
     """What TRAVIS has to do for the curves of ``spec``, by metric; the ADF at the ``radii`` given."""
 
+    distances, mergers = spec.settings["rdf"].grid, spec.settings["cdf"].grid
+
     def reach(r_max_A: float, n_bins: int) -> dict[str, object]:
         return {"r_max_pm": f"{r_max_A * PM_PER_A:g}", "n_bins": n_bins, "cell_pm": cell_pm}
 
@@ -84,15 +87,21 @@ def jobs(spec: StructureSpec, type_names: Sequence[str], cell_pm: str, radii: Se
         pairs: dict[Key, str] = {
             ("rdf", f"{type_names[a]}-{type_names[b]}", None): f"rdf_{GASES[a]}_{GASES[b]}_*.csv" for b in range(a, 3)
         }
-        rdf.append(Job(f"rdf-{a + 1}-{a}", answers(f"rdf-{a + 1}", **reach(spec.rdf.stop, spec.rdf.n_bins)), pairs))
-        text = answers("cdf", bead=a + 1, **reach(spec.cdf.stop, spec.cdf.n_bins))
+        rdf.append(
+            Job(
+                f"rdf-{a + 1}-{a}",
+                answers(f"rdf-{a + 1}", **reach(distances.stop, distances.n_bins)),
+                pairs,
+            )
+        )
+        text = answers("cdf", bead=a + 1, **reach(mergers.stop, mergers.n_bins))
         cdf.append(Job(f"cdf-{a}", text, {("cdf", type_names[a], None): "cluster_distance_df.csv"}))
-    for left, centre, right in spec.triplet_indices(type_names):
+    for left, centre, right in triplet_indices(spec.settings["adf"], type_names, "config"):
         item = "-".join(type_names[index] for index in (left, centre, right))
         ends = GASES[left], GASES[right]
         kinds = {"centre": centre + 1, "left": ends[0], "right": ends[1], "atoms": ",".join(dict.fromkeys(ends))}
         for radius in radii:
-            text = answers("adf", **kinds, **reach(radius, spec.adf.n_bins))
+            text = answers("adf", **kinds, **reach(radius, spec.settings["adf"].grid.n_bins))
             adf.append(Job(f"adf-{len(adf)}", text, {("adf", item, radius): "adf_*.csv"}))
     return {"rdf": rdf, "adf": adf, "cdf": cdf}
 
@@ -148,13 +157,13 @@ def seconds_per_frame(context: Context, beads: Beads, spec: StructureSpec, adf_f
     whole, part = folder / "all.xyz", folder / "part.xyz"
     write_xyz(whole, wrapped, types)
     write_xyz(part, wrapped[:adf_frames], types)
-    todo = jobs(spec, beads.topology.type_names, f"{edge_A * PM_PER_A:.3f}", spec.adf_r_max_A[-1:])
+    todo = jobs(spec, beads.topology.type_names, f"{edge_A * PM_PER_A:.3f}", spec.settings["adf"].r_max_A[-1:])
     n_frames = len(wrapped)
     found = {}
     for metric, xyz, scale in (
         ("rdf", whole, 1.0 / n_frames),
         ("cdf", whole, 1.0 / n_frames),
-        ("adf", part, len(spec.adf_r_max_A) / adf_frames),
+        ("adf", part, len(spec.settings["adf"].r_max_A) / adf_frames),
     ):
         context.say(f"structure: TRAVIS, {metric.upper()}")
         seconds = sum(run(folder / job.name, xyz, job.text) for job in todo[metric])
@@ -191,7 +200,7 @@ def curves(
     # As many digits as TRAVIS reads: five would show in the comparison.
     write_xyz(xyz, positions_A % edge_A, bead_types, digits=10)
     found = {}
-    for todo in jobs(spec, type_names, f"{edge_A * PM_PER_A:.12g}", spec.adf_r_max_A).values():
+    for todo in jobs(spec, type_names, f"{edge_A * PM_PER_A:.12g}", spec.settings["adf"].r_max_A).values():
         for job in todo:
             run(folder / job.name, xyz, job.text)
             for key, pattern in job.files.items():

@@ -21,10 +21,11 @@ from cgdistill.config.complete import read_config
 from cgdistill.data.beads import BeadFile, BeadWriter
 from cgdistill.data.cg_trajectory import BeadTrajectory, Origin, open_trajectory
 from cgdistill.io.csv_tables import write_table
-from cgdistill.structure.adf import ADF
-from cgdistill.structure.cdf import CDF
-from cgdistill.structure.rdf import RDF
-from cgdistill.structure.spec import CGDISTILL, TRAVIS, StructureSpec
+from cgdistill.structure.conventions import CGDISTILL, TRAVIS
+from cgdistill.structure.metrics.adf import ADF, triplet_indices
+from cgdistill.structure.metrics.cdf import CDF
+from cgdistill.structure.metrics.rdf import RDF
+from cgdistill.structure.spec import StructureSpec
 from cgdistill.structure.tae import total_absolute_error
 
 from . import travis
@@ -63,18 +64,18 @@ def own_curves(trajectory: BeadTrajectory, spec: StructureSpec) -> dict[travis.K
     """Our values (n_bins,) of each curve. The angles of TRAVIS start at `travis.SMALLEST_ANGLE_DEG`, so ours do too."""
     names, types = trajectory.type_names, trajectory.bead_types
     start = travis.SMALLEST_ANGLE_DEG if spec.convention == TRAVIS else 0.0
-    angles = replace(spec.adf, start=start, width=(180.0 - start) / spec.adf.n_bins)
-    triplets = spec.triplet_indices(names)
+    angles = replace(spec.settings["adf"].grid, start=start, width=(180.0 - start) / spec.settings["adf"].grid.n_bins)
+    triplets = triplet_indices(spec.settings["adf"], names, "config")
     accumulators = [
-        RDF(names, types, spec.rdf, spec.convention),
-        ADF(names, types, angles, triplets, spec.adf_r_max_A, spec.convention),
-        CDF(names, types, spec.cdf, spec.convention),
+        RDF(names, types, spec.settings["rdf"].grid, spec.convention),
+        ADF(names, types, angles, triplets, spec.settings["adf"].r_max_A, spec.convention),
+        CDF(names, types, spec.settings["cdf"].grid, spec.convention),
     ]
     for frame in trajectory.read():
         for accumulator in accumulators:
             accumulator.add(frame.positions_A[None], frame.cell_A[None])
     return {
-        (accumulator.metric, curve.item, None if np.isnan(curve.r_max_A) else curve.r_max_A): curve.values
+        (accumulator.metric, curve.item, None if np.isnan(curve.parameter) else curve.parameter): curve.values
         for accumulator in accumulators
         for curve in accumulator.curves()
     }
@@ -94,7 +95,7 @@ def in_our_scale(key: travis.Key, values: np.ndarray, spec: StructureSpec, count
     """A curve of TRAVIS as a density per degree or Angstrom; the RDF as it is."""
     if key[0] == "adf":
         return values / (100.0 * 180.0)
-    return values / (100.0 * (counts[key[1]] - 1) * spec.cdf.width) if key[0] == "cdf" else values
+    return values / (100.0 * (counts[key[1]] - 1) * spec.settings["cdf"].grid.width) if key[0] == "cdf" else values
 
 
 def freeze(folder: Path) -> None:
@@ -150,8 +151,9 @@ def largest_differences(own: Curves, theirs: Curves) -> dict[str, float]:
 
 def errors(reference: Curves, model: Curves, spec: StructureSpec) -> dict[travis.Key, float]:
     """Total absolute error of each curve."""
-    grids = {"rdf": spec.rdf, "adf": spec.adf, "cdf": spec.cdf}
-    return {key: total_absolute_error(grids[key[0]].centres, reference[key], model[key]) for key in reference}
+    return {
+        key: total_absolute_error(spec.settings[key[0]].grid.centres, reference[key], model[key]) for key in reference
+    }
 
 
 def compare(paths: Sequence[Path], spec: StructureSpec) -> str:

@@ -502,7 +502,7 @@ def test_its_runs_are_not_made_and_counted(job, tmp_path):
     )
     assert set(found.curves["member"]) == {"seed-1", "seed-3"}
     tae = tae_table(reference.curves, found.curves, found.runs, {"T": "T"})
-    summary = summarise(tae, found.runs, reference.blocks, found.blocks, StatisticsSpec(2, 20, 0.95), 1)
+    summary = summarise(tae, found.runs, reference.blocks, found.blocks, StatisticsSpec(20, 0.95), 1)
     assert set(summary["n"]) == {2} and set(summary["n_failed"]) == {1} and set(summary["n_excluded"]) == {1}
     sentence = stability(summary, ["T"])[0]
     assert "1 of 3 runs was not made, since the training of the model failed: T 1 of 3" in sentence

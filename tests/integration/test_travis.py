@@ -49,7 +49,7 @@ def test_bins_are_those_of_travis():
     """Centres; in pm, and angles from 1e-5 degrees."""
     spec = travis_compare.spec_of()
     for (metric, _, _), curve in travis_compare.frozen(DATA / "reference.csv").items():
-        centres = {"rdf": spec.rdf, "adf": spec.adf, "cdf": spec.cdf}[metric].centres
+        centres = spec.settings[metric].grid.centres
         expected = centres + 0.5e-5 if metric == "adf" else centres * travis.PM_PER_A
         assert curve[:, 0] == pytest.approx(expected, abs=1e-5)
 
@@ -62,7 +62,7 @@ def test_the_analysis_of_the_workflow_gives_them(name):
     table = compute_curves(frames, trajectory.type_names, trajectory.bead_types, spec, threads=2)
     own = {
         (metric, item, None if np.isnan(radius) else radius): part["value"].to_numpy()
-        for (metric, item, radius), part in table.groupby(["metric", "item", "r_max_A"], dropna=False)
+        for (metric, item, radius), part in table.groupby(["metric", "item", "parameter"], dropna=False)
     }
     differences = travis_compare.largest_differences(own, printed(name))
     assert max(differences["rdf"], differences["cdf"]) < DIGITS

@@ -18,9 +18,12 @@ import numpy as np
 import pandas as pd
 from cgdistill.config import variants as config_variants
 from cgdistill.config.complete import read_config as read_complete
+from cgdistill.config.models import Model, models_in_order
 from cgdistill.config.students import read_students
 from cgdistill.data.beads import BeadFrames, BeadTopology, BeadWriter
 from cgdistill.data.split import split_frames, write_split
+from cgdistill.figures.run_files import NetworkFiles, StabilityFiles, StructureFiles
+from cgdistill.figures.style import Palette
 from cgdistill.forcefield.trainable import ModelOutput
 from cgdistill.io.csv_tables import write_table
 from cgdistill.structure.files import label_run, write_curves, write_resolved, write_series
@@ -70,6 +73,50 @@ def student_variants(variants: Sequence[Variant]) -> list[config_variants.Varian
     return [student for student in read_students(ROOT / "config" / "students.tsv") if student.name in names]
 
 
+def models_of(variants: Sequence[Any]) -> list[Model]:
+    """Made-up variants as figures show them, in their order."""
+    labels, kinds = ({v.name: getattr(v, what) for v in variants} for what in ("label", "kind"))
+    return models_in_order(list(labels), labels, kinds)
+
+
+def structure_files(results: Path, palette: Palette) -> StructureFiles:
+    """Files of the jobs "structure" and "models"."""
+    structure, tables = results / "structure", results / "tables"
+    return StructureFiles(
+        palette, summary=tables / "summary.csv", runs=tables / "runs.csv", tae=tables / "tae.csv",
+        comparisons=tables / "comparisons.csv", reference=structure / "reference.parquet",
+        curves=[structure / model.name / "curves.parquet" for model in palette.models],
+    )  # fmt: skip
+
+
+def stability_files(results: Path, palette: Palette) -> StabilityFiles:
+    """Files of the job "stability"."""
+    structure, names = results / "structure", [model.name for model in palette.models]
+    return StabilityFiles(
+        palette, records=sorted(results.glob("simulations/*/*/*/run.json")), runs=results / "tables" / "runs.csv",
+        reference_resolved=structure / "reference_resolved.parquet",
+        resolved=[structure / name / "resolved.parquet" for name in names],
+        reference_series=structure / "reference_series.parquet",
+        series=[structure / name / "series.parquet" for name in names],
+    )  # fmt: skip
+
+
+def network_files(results: Path, palette: Palette) -> NetworkFiles:
+    """Files of the job "networks"."""
+    tables, teachers = results / "tables", results / "teachers"
+    ensembles = [model.name for model in palette.models if model.kind == "ensemble"]
+    return NetworkFiles(
+        palette, teachers=sorted(teachers.glob("*/history.csv")),
+        students=sorted(results.glob("students/*/*/history.csv")),
+        **{name: tables / f"{name}.csv" for name in ("training", "ceiling", "spread")},
+        beads=results / "mapped" / "beads.h5", split=results / "mapped" / "split.json",
+        teacher=teachers / "seed-1" / "predictions.h5", mean=teachers / "mean.h5",
+        predictions={name: results / "students" / name / "ensemble" / "test_predictions.h5" for name in ensembles},
+        prior=results / "prior" / "prior.csv", reference=results / "structure" / "reference.parquet",
+        temperature_K=298.15,
+    )  # fmt: skip
+
+
 def paper_variants() -> tuple[Variant, ...]:
     """The 256 runs of the published protocol."""
     seeds = tuple(f"seed-{number}" for number in range(1, 9))
@@ -84,7 +131,7 @@ def paper_variants() -> tuple[Variant, ...]:
 
 def _part(metric: str, item: str, radius: float, x: np.ndarray, value: np.ndarray) -> pd.DataFrame:
     unit, value_unit = {"rdf": ("A", "1"), "adf": ("deg", "1/deg"), "cdf": ("A", "1/A")}[metric]
-    return pd.DataFrame({"metric": metric, "item": item, "r_max_A": radius, "x": x, "x_unit": unit, "value": value,
+    return pd.DataFrame({"metric": metric, "item": item, "parameter": radius, "x": x, "x_unit": unit, "value": value,
                          "value_unit": value_unit})  # fmt: skip
 
 
@@ -239,7 +286,7 @@ def _forces(results: Path, seeds: Sequence[str], ensembles: Sequence[str], rng: 
 def _summary(tae: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """Summary with made-up intervals and noise."""
     finished = tae.assign(tae=tae["tae"].where(tae["status"] == "finished"))
-    grouped = finished.groupby(["variant", "label", "metric", "item", "r_max_A"], sort=False, dropna=False)["tae"]
+    grouped = finished.groupby(["variant", "label", "metric", "item", "parameter"], sort=False, dropna=False)["tae"]
     table = grouped.agg(mean="mean", std="std", n="count").reset_index()
     failed = (runs["status"] != "finished").groupby(runs["variant"]).sum()
     table["n_failed"] = table["variant"].map(failed)
@@ -249,7 +296,7 @@ def _summary(tae: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 
 def _made_up(tables: Path, variants: Sequence[Variant], summary: pd.DataFrame) -> None:
     """comparisons.csv, ceiling.csv and spread.csv."""
-    overall = summary[(summary["item"] == "overall") & summary["r_max_A"].isna()].set_index(["metric", "variant"])
+    overall = summary[(summary["item"] == "overall") & summary["parameter"].isna()].set_index(["metric", "variant"])
     rows = []
     for metric in ("rdf", "adf", "cdf"):
         for a, b in combinations(variants, 2):

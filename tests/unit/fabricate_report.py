@@ -18,9 +18,12 @@ from cgdistill.config.students import read_students
 from cgdistill.data.beads import BeadFrames, BeadTopology, BeadWriter
 from cgdistill.data.split import split_frames, write_split
 from cgdistill.figures.catalogue import catalogue
-from cgdistill.figures.style import Palette, models_in_order
+from cgdistill.figures.style import Palette
 from cgdistill.io.csv_tables import write_table
 from cgdistill.report.data import ReportData, gather
+from cgdistill.report.figures import Captions
+from cgdistill.structure.spec import StructureSpec
+from fabricate import models_of
 from PIL import Image, ImageDraw
 
 ROOT = Path(__file__).parents[2]
@@ -92,7 +95,13 @@ def _errors(config: dict[str, Any], variants: tuple[Made, ...], rng: np.random.G
         scale = {(m, r): variant.error * (1 + 0.05 * rng.normal()) for m, r, _ in variant.runs()}
         lost = {(m, r): stability for m, r, stability in variant.runs() if stability in ("blown up", "excluded")}
         for metric, item, radius, share in items:
-            keys = {"variant": variant.name, "label": variant.label, "metric": metric, "item": item, "r_max_A": radius}
+            keys = {
+                "variant": variant.name,
+                "label": variant.label,
+                "metric": metric,
+                "item": item,
+                "parameter": radius,
+            }
             values = []
             for (member, replica), factor in scale.items():
                 failed = (member, replica) in lost
@@ -124,7 +133,7 @@ def _errors(config: dict[str, Any], variants: tuple[Made, ...], rng: np.random.G
                 "reason": "" if tested else "no finished run",
             })  # fmt: skip
     noise = [
-        {"metric": metric, "item": item, "r_max_A": radius, "halves": 0.4 * share, "random_halves": 0.35 * share,
+        {"metric": metric, "item": item, "parameter": radius, "halves": 0.4 * share, "random_halves": 0.35 * share,
          "random_halves_high": 0.5 * share, "n_frames": 301, "statistical_inefficiency": 2.5}
         for metric, item, radius, share in items
     ]  # fmt: skip
@@ -274,11 +283,10 @@ def fabricate_report(folder: Path, config: dict[str, Any] | None = None, big: bo
     students += [f"{v.name}\t{v.label}\t{v.kind}\t2\t1\t0\t5" for v in VARIANTS if v.kind in ("single", "ensemble")]
     tables["students"] = folder / "students.tsv"
     (folder / "students.tsv").write_text("\n".join(students) + "\n", encoding="utf-8")
-    names = [variant.name for variant in VARIANTS]
-    labels = {variant.name: variant.label for variant in VARIANTS}
-    kinds = {variant.name: variant.kind for variant in VARIANTS}
-    variants = read_students(tables["students"])
-    entries = catalogue(names, kinds, labels, variants, config["structure"]["adf"]["r_max_A"], config["pictures"])
+    models = models_of(VARIANTS)
+    entries = catalogue(
+        models, read_students(tables["students"]), StructureSpec.from_config(config["structure"]), config["pictures"]
+    )
     few = ("tae_overall", "adf_6A", "adf_7.5A", "stability", "comparison", "ceiling", "prior", "boxes", "model_S8-mine")
     (folder / "figures").mkdir()
     figures = []
@@ -292,6 +300,8 @@ def fabricate_report(folder: Path, config: dict[str, Any] | None = None, big: bo
     for place, path in enumerate(benchmarks):
         path.write_text(f"s\th:m:s\tmax_rss\tcpu_time\n{100.0 * place + 7}\t0:00:07\t250.5\t6.5\n", encoding="utf-8")
     beads, split = _beads(folder / "mapped")
-    captions = {entry.caption: f"Caption of {entry.caption}." for entry in entries}
-    palette = Palette(models_in_order(names, labels, kinds))
-    return gather(EVIL, config, palette, tables, beads, split, figures, captions, cards, benchmarks)
+    (folder / "captions").mkdir()
+    for name in dict.fromkeys(entry.caption for entry in entries):
+        (folder / "captions" / f"{name}.rst").write_text(f"Caption of {name}{{{{ metric }}}}.", encoding="utf-8")
+    captions = Captions(sorted((folder / "captions").glob("*.rst")))
+    return gather(EVIL, config, Palette(models), tables, beads, split, figures, captions, cards, benchmarks)

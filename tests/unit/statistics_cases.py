@@ -22,7 +22,7 @@ MODES = np.array([np.sin(X * k / 15 + k) for k in (1, 2, 3)])
 def grid(metric: str = "rdf", n_bins: tuple[int, ...] = N_BINS) -> pd.DataFrame:
     """Columns of a curve but for its values: one item for each number of bins, 0.1 A wide."""
     parts = [
-        pd.DataFrame({"metric": metric, "item": f"I{number}", "r_max_A": np.nan, "x": 0.1 * np.arange(n) + 0.05,
+        pd.DataFrame({"metric": metric, "item": f"I{number}", "parameter": np.nan, "x": 0.1 * np.arange(n) + 0.05,
                       "x_unit": "A", "value_unit": "1"})
         for number, n in enumerate(n_bins)
     ]  # fmt: skip

@@ -139,8 +139,8 @@ def test_curves_in_the_convention_of_travis_are_those_it_prints(metric, run, tmp
     output = tmp_path / "curves.csv"
     run(metric, MODEL, "--types", *NAMES, "--convention", "travis", "-o", output, "--threads", 2, *options)
     own = read_table(output)
-    expected = pd.read_csv(DATA / "model.csv", skiprows=1)
-    keys = ["item", "r_max_A"]
+    expected = pd.read_csv(DATA / "model.csv", skiprows=1).rename(columns={"r_max_A": "parameter"})
+    keys = ["item", "parameter"]
     expected = expected[expected["metric"] == metric].sort_values([*keys, "x"])["value"].to_numpy()
     assert own.sort_values([*keys, "x"])["value"].to_numpy() == pytest.approx(expected, rel=1e-4, abs=1e-3)
     assert read_provenance(output)["options"]["convention"] == "travis"
@@ -290,7 +290,7 @@ def test_wrong_options_are_refused_by_the_parser(capsys):
 
 def test_summary(run, tmp_path):
     """One line per model; runs that failed are counted."""
-    columns = ["label", "metric", "item", "r_max_A", "mean", "std", "n", "n_failed"]
+    columns = ["label", "metric", "item", "parameter", "mean", "std", "n", "n_failed"]
     values = {"rdf": 1.5, "adf": 0.5, "cdf": 0.25}
     table = pd.DataFrame(
         [("S8Ff", metric, "overall", np.nan, value, 0.01, 4, 1) for metric, value in values.items()]

@@ -26,7 +26,7 @@ def _record(path, **fields):
 
 
 def _summary(path, variant):
-    return _table(path, variant=[variant] * 2, metric=["adf", "adf"], item=["overall"] * 2, r_max_A=[6.0, None],
+    return _table(path, variant=[variant] * 2, metric=["adf", "adf"], item=["overall"] * 2, parameter=[6.0, None],
                   mean=[0.1, 0.2])  # fmt: skip
 
 
@@ -40,7 +40,7 @@ def test_tables_keep_every_row_in_order(tmp_path):
     paths = [_summary(tmp_path / f"{name}.csv", name) for name in ("T", "S8-a", "A")]
     table = collect.summary_of(paths)
     assert list(table["variant"]) == ["T", "T", "S8-a", "S8-a", "A", "A"]
-    assert table["r_max_A"].isna().sum() == 3
+    assert table["parameter"].isna().sum() == 3
 
 
 def test_a_row_twice_is_refused(tmp_path):
@@ -70,7 +70,7 @@ def test_runs_get_the_label(tmp_path):
 
 def _curves(path, variant):
     table = pd.DataFrame({"variant": [variant] * 2, "member": "m", "replica": 1, "metric": "cdf", "item": "Cho",
-                          "r_max_A": float("nan"), "x": [0.1, 0.3], "x_unit": "A", "value": [1.0, 4.0],
+                          "parameter": float("nan"), "x": [0.1, 0.3], "x_unit": "A", "value": [1.0, 4.0],
                           "value_unit": "1/A"})  # fmt: skip
     write_curves(path, table, STAMP)
     return path

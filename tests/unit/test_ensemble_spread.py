@@ -14,12 +14,13 @@ from cgdistill.analysis.ensemble_spread import (
     read_last_frames,
     spread_table,
 )
+from cgdistill.config.models import Model
 from cgdistill.core.errors import InputError
 from cgdistill.data.beads import BeadFile
 from cgdistill.data.pair_frames import PairFrames
 from cgdistill.data.split import Split, write_split
 from cgdistill.figures.spread import spread_figure
-from cgdistill.figures.style import Model, Palette
+from cgdistill.figures.style import Palette
 from cgdistill.forcefield.hipnn.model import load_model, save_model
 from cgdistill.forcefield.hipnn.network_potential import NetworkPotential
 from cgdistill.training.prediction_job import predict_teachers

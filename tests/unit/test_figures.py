@@ -7,13 +7,14 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from cgdistill.config.models import Model, models_in_order
 from cgdistill.figures.catalogue import TargetGroup
 from cgdistill.figures.curves import curves_figure, mean_and_spread, y_label
 from cgdistill.figures.energy import EnergyTrace, energy_figure, relative_energies
 from cgdistill.figures.members import errors_by_member, members_figure, members_tae_figure
 from cgdistill.figures.model import model_figure
 from cgdistill.figures.parity import Parity, parity_figure
-from cgdistill.figures.style import Model, Palette, member_looks, models_in_order, save
+from cgdistill.figures.style import Palette, member_looks, save
 from cgdistill.figures.tae import overall_figure
 from cgdistill.figures.targets import targets_figure
 from cgdistill.figures.teachers import teachers_metrics_figure
@@ -37,7 +38,7 @@ def summary():
             ("S8-b", np.nan, np.nan, 0, 8)]  # fmt: skip
     tables = [
         pd.DataFrame(rows, columns=["variant", "mean", "std", "n", "n_failed"]).assign(
-            metric=metric, item=item, r_max_A=radius, label=lambda table: table["variant"].map(LABELS)
+            metric=metric, item=item, parameter=radius, label=lambda table: table["variant"].map(LABELS)
         )
         for metric, item, radius in [
             ("rdf", "A-B", np.nan), ("rdf", "overall", np.nan), ("adf", "A-B-A", 6.0), ("adf", "overall", 6.0),
@@ -50,7 +51,7 @@ def summary():
 def _curves(shift, n_runs=3, members=("seed-1",), item="A-B"):
     x = np.linspace(0.1, 5, 20)
     return pd.concat(
-        [pd.DataFrame({"member": member, "replica": run, "metric": "rdf", "item": item, "r_max_A": np.nan, "x": x,
+        [pd.DataFrame({"member": member, "replica": run, "metric": "rdf", "item": item, "parameter": np.nan, "x": x,
                        "value": np.sin(x) ** 2 + shift + 0.1 * run, "value_unit": "1"})
          for member in members for run in range(1, n_runs + 1)]
     )  # fmt: skip
@@ -136,7 +137,7 @@ def test_colours_agree_over_figures(palette, summary):
 
 
 def test_the_overall_adf_is_that_over_all_radii(palette, summary):
-    summary.loc[(summary["item"] == "overall") & summary["r_max_A"].notna(), "mean"] = 99.0
+    summary.loc[(summary["item"] == "overall") & summary["parameter"].notna(), "mean"] = 99.0
     assert _bars(overall_figure(summary, palette).axes[1])["T"].get_width() == 2.0
 
 
@@ -199,7 +200,7 @@ def test_energy_targets_have_their_columns(palette, summary):
 def _tae(values):
     """Table of errors of one variant: {member: [tae of each run]}, None for a run that blew up."""
     rows = [
-        {"variant": "S1-a", "member": member, "replica": run, "metric": "rdf", "item": item, "r_max_A": np.nan,
+        {"variant": "S1-a", "member": member, "replica": run, "metric": "rdf", "item": item, "parameter": np.nan,
          "tae": np.nan if tae is None else tae, "status": "blown up" if tae is None else "finished"}
         for member, runs in values.items() for run, tae in enumerate(runs, start=1) for item in ("A-B", "overall")
     ]  # fmt: skip

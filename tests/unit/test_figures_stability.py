@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from cgdistill.config.models import Model
 from cgdistill.figures.resolved import in_time, resolved_figure
 from cgdistill.figures.stability import share_stable, stability_figure, tracks_of
-from cgdistill.figures.style import Model, Palette, save
+from cgdistill.figures.style import Palette, save
 
 MODELS = [
     Model("T", "T", "teacher"),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from cgdistill.config.models import models_in_order
+from cgdistill.core.number_text import decimals, decimals_of_mean
 from cgdistill.figures.comparison import MARKS, comparison_figure, matrices_of
-from cgdistill.figures.style import Palette, models_in_order
+from cgdistill.figures.style import Palette
 from cgdistill.figures.tae import item_figure, overall_figure
 from cgdistill.statistics import StatisticsSpec, compare_variants
-from cgdistill.structure.metrics import value_text
 from test_statistics_comparison import kinds_of, tables
 from test_verdict import ERRORS, summary_of
 
@@ -23,7 +24,7 @@ def made():
     kinds = kinds_of(tae)
     summary = summary_of(tae, runs)
     palette = Palette(models_in_order(NAMES, dict(zip(summary["variant"], summary["label"], strict=True)), kinds))
-    return summary, compare_variants(tae, runs, kinds, StatisticsSpec(10, 500, 0.95)), palette
+    return summary, compare_variants(tae, runs, kinds, StatisticsSpec(500, 0.95)), palette
 
 
 def _spans(axes):
@@ -80,8 +81,9 @@ def test_items_have_the_rule_of_thumb(made):
 
 
 def test_value_has_two_digits_of_its_width():
-    assert value_text(1.2345, 0.12) == "1.23 ± 0.12"
-    assert value_text(float("nan"), 0.1) == "none"
+    assert f"{1.2345:.{decimals_of_mean(1.2345, 0.12)}f}" == "1.23"
+    assert [decimals_of_mean(*pair) for pair in ((12.345, 0.0), (0.01234, float("nan")), (5.0, 30.0))] == [1, 4, 0]
+    assert [decimals(scale) for scale in (0.034, 1.0, 250.0, 0.0)] == [3, 1, 0, 2]
 
 
 def test_matrix_of_comparisons(made):

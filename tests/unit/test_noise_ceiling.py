@@ -21,11 +21,12 @@ from cgdistill.analysis.noise_ceiling import (
     noise_ceiling,
     was_cut_off,
 )
+from cgdistill.config.models import Model
 from cgdistill.core.errors import InputError
 from cgdistill.data.beads import BeadFrames, BeadWriter
 from cgdistill.data.split import Split, write_split
 from cgdistill.figures.ceiling import ceiling_figure
-from cgdistill.figures.style import Model, Palette
+from cgdistill.figures.style import Palette
 from cgdistill.forcefield.hipnn.model import save_model
 from cgdistill.forcefield.trainable import ModelOutput
 from cgdistill.training.metrics import error_measures

@@ -18,16 +18,22 @@ from cgdistill.core.errors import InputError
 from cgdistill.io.csv_tables import write_table
 from cgdistill.provenance.record import config_hash
 from cgdistill.report.data import COLUMNS, gather
-from cgdistill.report.models import error_table, model_pages, rivals_table
+from cgdistill.report.figures import Captions
+from cgdistill.report.models import comparisons_of_model, error_table, model_pages
 from cgdistill.report.networks import ceiling_table, failures_table
 from cgdistill.report.page import render, write_report
 from cgdistill.report.parts import Cell, cell, column_words, interval, mean_and_std, number, p_value
 from cgdistill.report.runtime import clock, read_runtime, runtime_table
-from cgdistill.report.speed import paper_table, performance_settings, performance_table, unlike_paper
+from cgdistill.report.speed import differences_from_paper, paper_table, performance_settings, performance_table
 from cgdistill.report.tables import item_table, main_table, runs_table, unstable_table
 from fabricate_report import EVIL, ROOT, VARIANTS, fabricate_report, read_config
 
 VOID = ("meta", "img", "br", "link", "rect")
+
+
+def texts_of(table):
+    """The texts of all cells."""
+    return [[cell.text for cell in row.cells] for row in table.rows]
 
 
 class Page(HTMLParser):
@@ -214,22 +220,19 @@ def test_runs_that_went_wrong_where_none_did_or_tables_are_older(data):
 
 
 def test_errors_of_a_model_are_marked_by_the_rule_of_thumb(data):
-    """3.0 over six pairs is 0.5, below 1; an ADF of 3.0 * 0.1 is above 0.2. Of other conventions nothing is known."""
+    """3.0 over six pairs is 0.5, below 1; an ADF of 3.0 * 0.1 is above 0.2."""
     model = data.palette.models[0]
     tones = {row.cells[0].text: row.cells[1].tone for row in error_table(data, model).rows}
     assert tones["RDF Cho-Cho"] == ""
     assert tones["ADF Cho-Cl-Urea, 6 Å"] == "bad"
     assert tones["RDF all"] == ""
-    config = {**data.config, "structure": {**data.config["structure"], "convention": "travis"}}
-    assert not any(row.cells[1].tone for row in error_table(replace(data, config=config), model).rows)
-    assert "Rules of thumb" not in render(replace(data, config=config))
 
 
 def test_comparisons_are_seen_from_the_models_own_side(data):
     """T is worse than S8-mine, so S8-mine is better than T, whichever stands first in the table."""
     models = data.palette.models
-    first = {row.cells[0].text: row.cells[1].text for row in rivals_table(data, models[0]).rows}
-    last = {row.cells[0].text: row.cells[1].text for row in rivals_table(data, models[4]).rows}
+    first = {row.cells[0].text: row.cells[1].text for row in comparisons_of_model(data, models[0]).rows}
+    last = {row.cells[0].text: row.cells[1].text for row in comparisons_of_model(data, models[4]).rows}
     assert first == {"T4": "worse", "S1Ffε": "not distinguishable", "S8Ffε": "not distinguishable", EVIL: "worse"}
     assert last["T"] == "better"
     assert last["T4"] == "not distinguishable"
@@ -260,14 +263,14 @@ def test_items_stand_beside_each_other(data):
 def test_speed_of_runs_and_of_jobs_stands_beside_the_paper(data, page):
     """30 and 4 ns/day were made up for a run, and 1.5 times as much for the runs of a job."""
     table = performance_table(data)
-    rows = {row[0]: row[1:] for row in table.texts_of()}
+    rows = {row[0]: row[1:] for row in texts_of(table)}
     assert list(table.columns) == [
         "Model", "ns/day of a run", "ns/day of a job (runs)", "Speed / T4", "Networks",
     ]  # fmt: skip
     assert rows["T4"] == ["4.00", "6.00 (2)", "1.00", "8"], "as many networks as the config has teachers"
     assert rows["T"] == ["30.0", "45.0 (3)", "7.50", "1"]
     assert performance_settings(data) == "128 beads, time step 4 fs, device cpu, threads: 1, cutoff 7.5 Å"
-    assert paper_table().texts_of() == [
+    assert texts_of(paper_table()) == [
         ["T", "2.66", "4.93", "1"],
         ["T8", "0.54", "1.00", "8"],
         ["S1", "2.66", "4.93", "1"],
@@ -280,7 +283,7 @@ def test_speed_of_runs_and_of_jobs_stands_beside_the_paper(data, page):
 
 def test_what_differs_from_the_paper_is_said(data, page):
     """The config has the paper's tensor order, layers, features and number of teachers."""
-    assert unlike_paper(data) == [
+    assert differences_from_paper(data) == [
         "128 instead of 1,000 beads", "time step 4 instead of 2 fs", "threads: 1 instead of 48",
         "sensitivities: 8 instead of 20", "cutoff 7.5 instead of 12 Å",
     ]  # fmt: skip
@@ -288,10 +291,12 @@ def test_what_differs_from_the_paper_is_said(data, page):
     network = {**data.config["network"], "n_sensitivities": 20, "cutoff_A": 12.0}
     performance = data.performance.assign(n_beads=1000, timestep_fs=2.0, threads=48)
     same = replace(data, config={**data.config, "network": network}, tables={**data.tables, "performance": performance})
-    assert unlike_paper(same) == []
+    assert differences_from_paper(same) == []
     assert "the hardware is not" in render(same)
     teachers = {**data.config["teachers"], "seeds": [1, 2]}
-    assert unlike_paper(replace(same, config={**same.config, "teachers": teachers})) == ["teachers: 2 instead of 8"]
+    assert differences_from_paper(replace(same, config={**same.config, "teachers": teachers})) == [
+        "teachers: 2 instead of 8"
+    ]
 
 
 def test_settings_that_differ_between_models_get_columns(data):
@@ -303,9 +308,9 @@ def test_settings_that_differ_between_models_get_columns(data):
     other = replace(data, tables={**data.tables, "performance": performance})
     table = performance_table(other)
     assert list(table.columns[-2:]) == ["Device", "Threads"]
-    assert [row[-2:] for row in table.texts_of()[:2]] == [["cuda", "4"], ["cpu", "1"]]
+    assert [row[-2:] for row in texts_of(table)[:2]] == [["cuda", "4"], ["cpu", "1"]]
     assert performance_settings(other) == "128 beads, time step 4 fs, cutoff 7.5 Å"
-    assert "device cpu or cuda instead of cpu" in unlike_paper(other)
+    assert "device cpu or cuda instead of cpu" in differences_from_paper(other)
 
 
 def test_jobs_count_once_and_small_ones_not_at_all(data):
@@ -314,13 +319,13 @@ def test_jobs_count_once_and_small_ones_not_at_all(data):
     teachers = performance.index[performance["variant"] == "T"]
     performance.loc[teachers, "runs_together"] = [2, 2, 1]
     performance.loc[teachers, "ns_per_day_together"] = [50.0, 50.0, 33.0]
-    row = performance_table(replace(data, tables={**data.tables, "performance": performance})).texts_of()[0]
+    row = texts_of(performance_table(replace(data, tables={**data.tables, "performance": performance})))[0]
     assert row[2:4] == ["50.0 (2)", f"{50 / 6:.2f}"]
     performance.loc[teachers, "ns_per_day"] = [20.0, 22.0, 31.0]
-    row = performance_table(replace(data, tables={**data.tables, "performance": performance})).texts_of()[0]
+    row = texts_of(performance_table(replace(data, tables={**data.tables, "performance": performance})))[0]
     assert row[1] == "26.0 ± 7.1", "two jobs: 21 and 31; how runs of one differ tells nothing"
     silent = performance.assign(runs_together=np.nan, ns_per_day_together=np.nan)
-    row = performance_table(replace(data, tables={**data.tables, "performance": silent})).texts_of()[0]
+    row = texts_of(performance_table(replace(data, tables={**data.tables, "performance": silent})))[0]
     assert row[1:4] == ["24.3 ± 5.9", "–", "–"]
 
 
@@ -346,7 +351,7 @@ def test_run_time_is_summed_by_stage(data):
     """7 and 107 s of simulations were made up, and 207 s of a stage that comes before them."""
     assert list(data.runtime["rule"]) == ["fit_prior", "simulate"]
     assert list(data.runtime["total_s"]) == [207.0, 114.0]
-    assert runtime_table(data.runtime).texts_of() == [
+    assert texts_of(runtime_table(data.runtime)) == [
         ["fit prior", "1", "3 min 27 s", "3 min 27 s", "6.5 s", "250"],
         ["simulate", "2", "1 min 54 s", "1 min 47 s", "13 s", "250"],
         ["all", "3", "5 min 21 s", "3 min 27 s", "20 s", "250"],
@@ -369,7 +374,7 @@ def test_tables_without_a_column_are_bad_input(tmp_path):
     mapped = tmp_path / "run" / "mapped"
     write_table(paths["runs"], made.runs.drop(columns="stability"), {})
     with pytest.raises(InputError, match="stability"):
-        gather("r", made.config, made.palette, paths, mapped / "beads.h5", mapped / "split.json", [], {})
+        gather("r", made.config, made.palette, paths, mapped / "beads.h5", mapped / "split.json", [], Captions([]))
 
 
 def test_writing_is_reproducible_and_works_without_optional_parts(data, tmp_path):

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from cgdistill.config.models import Model
 from cgdistill.core.errors import InputError
 from cgdistill.figures.catalogue import catalogue
-from cgdistill.report.figures import SVG_LIMIT_BYTES, compressed, embedded, place_figures, render_captions
-from fabricate_report import SVG, fabricate_report
+from cgdistill.report.figures import SVG_LIMIT_BYTES, Captions, compressed, embedded, place_figures
+from cgdistill.structure.spec import StructureSpec
+from fabricate_report import SVG, fabricate_report, read_config
 from PIL import Image
 
+STRUCTURE = read_config()["structure"]
 ENTRIES = catalogue(
-    ["T", "T8", "S8"], {"T": "teacher", "T8": "teacher_ensemble", "S8": "ensemble"}, {"T": "T", "T8": "T8", "S8": "S8"},
-    [], [6.0, 7.5, 10.0],
+    [Model("T", "T", "teacher"), Model("T8", "T8", "teacher_ensemble"), Model("S8", "S8", "ensemble")], [],
+    StructureSpec.from_config(STRUCTURE | {"adf": STRUCTURE["adf"] | {"r_max_A": [6.0, 7.5, 10.0]}}),
 )  # fmt: skip
 
 
@@ -23,17 +27,18 @@ def test_figures_come_in_the_order_of_the_catalogue(tmp_path):
     """10 after 7.5, as numbers; of several radii the widest is open; SVG and PNG are one figure."""
     stems = ["prior", "adf_10A", "tae_overall", "adf_7.5A", "stability", "model_T8"]
     paths = [tmp_path / f"{stem}.{kind}" for stem in stems for kind in ("png", "svg")]
-    placed = place_figures(paths, ENTRIES, {"adf": "of angles"})
+    (tmp_path / "curves.rst").write_text("of {{ metric }}", encoding="utf-8")
+    placed = place_figures(paths, ENTRIES, Captions([tmp_path / "curves.rst"]))
     assert [f.stem for f in placed] == ["tae_overall", "adf_7.5A", "adf_10A", "stability", "prior", "model_T8"]
     assert [f.folded for f in placed[:3]] == [False, True, False]
-    assert [f.caption for f in placed[:3]] == ["", "of angles", "of angles"]
+    assert [f.caption for f in placed[:3]] == ["", "of adf", "of adf"]
     assert [f.variant for f in placed] == [""] * 5 + ["T8"]
     assert all(len(f.files) == 2 for f in placed)
 
 
 def test_a_figure_that_the_catalogue_does_not_know_is_bad_input():
     with pytest.raises(InputError, match="odd"):
-        place_figures([Path("odd.svg")], ENTRIES, {})
+        place_figures([Path("odd.svg")], ENTRIES, Captions([]))
 
 
 def _plot(path, size=(800, 600)):
@@ -79,16 +84,17 @@ def test_pictures_of_many_colours_are_not_forced_into_256(tmp_path):
 def test_the_place_of_a_figure_has_its_shape(tmp_path):
     data = fabricate_report(tmp_path / "run")
     assert {figure.size() for figure in data.figures} == {(400, 300)}
-    alone = place_figures([tmp_path / "tae_overall.svg"], ENTRIES, {})[0]
+    alone = place_figures([tmp_path / "tae_overall.svg"], ENTRIES, Captions([]))[0]
     (tmp_path / "tae_overall.svg").write_text(SVG, encoding="utf-8")
     assert alone.size() == (400, 300)
 
 
 def test_captions_hold_values_and_a_missing_one_is_bad_input(tmp_path):
-    path = tmp_path / "rdf.rst"
+    path = tmp_path / "prior.rst"
     path.write_text("Bins of {{ snakemake.config['bin'] }} Å,\nblack: AA.", encoding="utf-8")
-    assert render_captions([path], snakemake=type("Job", (), {"config": {"bin": 0.1}})) == {
-        "rdf": "Bins of 0.1 Å, black: AA."
-    }
-    with pytest.raises(InputError, match=r"rdf\.rst"):
-        render_captions([path], snakemake=type("Job", (), {"config": {}}))
+    entry = next(entry for entry in ENTRIES if entry.stem == "prior")
+    captions = Captions([path], snakemake=SimpleNamespace(config={"bin": 0.1}))
+    assert captions.of(entry) == "Bins of 0.1 Å, black: AA."
+    assert captions.of(ENTRIES[0]) == ""
+    with pytest.raises(InputError, match=r"prior\.rst"):
+        Captions([path], snakemake=SimpleNamespace(config={})).of(entry)

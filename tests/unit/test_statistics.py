@@ -16,7 +16,7 @@ from scipy import stats
 from statistics_cases import LAYOUT, World, block_table, coverage, curve_table, cut, grid, noise_check
 
 WHITE, BIASED = World(), World(bias=0.3)
-SPEC = StatisticsSpec(blocks=10, resamples=200, confidence=0.95)
+SPEC = StatisticsSpec(resamples=200, confidence=0.95)
 
 
 def reference_table(rng, world=WHITE, layout=None):
@@ -39,7 +39,7 @@ def run_tables(rng, names, world=BIASED):
 
 def test_layout_holds_items_and_sums():
     """Errors by items and their sums, as structure.tae has them, radii included."""
-    parts = [grid("rdf", (3, 4)), grid("adf", (5,)).assign(r_max_A=6.0), grid("adf", (5,)).assign(r_max_A=7.5)]
+    parts = [grid("rdf", (3, 4)), grid("adf", (5,)).assign(parameter=6.0), grid("adf", (5,)).assign(parameter=7.5)]
     layout = Layout.of(pd.concat(parts, ignore_index=True))
     values = np.arange(17.0) - 3
     errors = dict(zip(layout.keys, layout.errors(values), strict=True))
@@ -48,7 +48,7 @@ def test_layout_holds_items_and_sums():
     table = tae_table(reference, model)
     assert len(table) == len(errors) == 8
     for row in table.itertuples():
-        key = (row.metric, row.item, None if np.isnan(row.r_max_A) else row.r_max_A)
+        key = (row.metric, row.item, None if np.isnan(row.parameter) else row.parameter)
         assert errors[key] == pytest.approx(row.tae)
 
 
@@ -212,13 +212,13 @@ def test_run_of_one_block_has_no_noise_of_its_own():
 
 def test_spec_refuses_what_makes_no_sense():
     good = {"blocks": 10, "resamples": 500, "confidence": 0.95}
-    assert StatisticsSpec.from_config(good) == StatisticsSpec(10, 500, 0.95)
+    assert StatisticsSpec.from_config(good) == StatisticsSpec(500, 0.95)
     assert StatisticsSpec.from_config(good).level == pytest.approx(0.05)
-    for key, value in (("blocks", 1), ("resamples", 10), ("confidence", 1.0), ("confidence", 95)):
+    for key, value in (("resamples", 10), ("confidence", 1.0), ("confidence", 95)):
         with pytest.raises(InputError, match=f"statistics.{key}"):
             StatisticsSpec.from_config(good | {key: value})
-    with pytest.raises(InputError, match="a key 'blocks'"):
-        StatisticsSpec.from_config({"resamples": 500, "confidence": 0.95})
+    with pytest.raises(InputError, match="a key 'resamples'"):
+        StatisticsSpec.from_config({"blocks": 10, "confidence": 0.95})
 
 
 def test_large_variant_takes_seconds():

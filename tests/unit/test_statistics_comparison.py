@@ -10,7 +10,7 @@ from cgdistill.statistics import COMPARISON_COLUMNS, StatisticsSpec, compare_var
 from cgdistill.statistics.comparison import holm
 from scipy import stats
 
-SPEC = StatisticsSpec(10, 500, 0.95)
+SPEC = StatisticsSpec(500, 0.95)
 SEEDS = [f"seed-{number}" for number in range(1, 9)]
 
 
@@ -29,7 +29,7 @@ def tables(errors, failed=(), replicas=1):
             runs.append(name | {"status": status, "number": place})
             value = np.nan if status != "finished" else value
             for item, tae_of in (("A-B", value / 2), ("overall", value)):
-                tae.append(name | {"label": f"l{variant}", "metric": "rdf", "item": item, "r_max_A": np.nan,
+                tae.append(name | {"label": f"l{variant}", "metric": "rdf", "item": item, "parameter": np.nan,
                                    "tae": tae_of, "status": status})  # fmt: skip
     return pd.DataFrame(tae), pd.DataFrame(runs)
 

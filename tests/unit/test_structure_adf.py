@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cgdistill.structure.adf import ADF
 from cgdistill.structure.grids import Grid
+from cgdistill.structure.metrics.adf import ADF
 from structure_cases import CUBIC, NAMES, TRICLINIC, gas, nearest_vectors, shared_by_hand
 
 GRID = Grid(0.0, 180.0, 2.0, "deg")
@@ -59,7 +59,7 @@ def test_integral_is_one_and_items_are_named_by_type():
     adf = ADF(NAMES, types, GRID, [(0, 1, 2)], [5.0, 7.0])
     adf.add(positions, cells)
     curves = adf.curves()
-    assert [(curve.item, curve.r_max_A) for curve in curves] == [("Cho-Cl-Urea", 5.0), ("Cho-Cl-Urea", 7.0)]
+    assert [(curve.item, curve.parameter) for curve in curves] == [("Cho-Cl-Urea", 5.0), ("Cho-Cl-Urea", 7.0)]
     for curve in curves:
         assert curve.values.sum() * GRID.width == pytest.approx(1.0)
 
@@ -106,7 +106,7 @@ def test_convention_of_travis_by_hand():
     belts = np.cos(np.radians(GRID.edges[:-1])) - np.cos(np.radians(GRID.edges[1:]))
     for curve, triplet in zip(adf.curves(), np.repeat(triplets, 2, axis=0), strict=True):
         angles = brute_force(positions[0], TRICLINIC, types, tuple(triplet))
-        weights = shared_by_hand(angles[angles[:, 1] < curve.r_max_A, 0], GRID) / belts
+        weights = shared_by_hand(angles[angles[:, 1] < curve.parameter, 0], GRID) / belts
         assert curve.values == pytest.approx(100.0 * weights / weights.mean()), curve.item
     assert adf.value_unit != ADF(NAMES, types, GRID, triplets, [5.0]).value_unit
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cgdistill.structure.accumulate import Accumulator, Curve
 from cgdistill.structure.blocks import FineBlocks, block_table, statistical_inefficiency
-from cgdistill.structure.curves import holding
+from cgdistill.structure.curves import with_total
 from cgdistill.structure.grids import Grid
+from cgdistill.structure.metrics.accumulator import Accumulator, Curve
 from pymbar import timeseries
 from scipy.signal import lfilter
 
@@ -137,10 +137,10 @@ def test_sampling_noise_of_the_mean():
     assert np.mean(predicted) == pytest.approx(np.var(means), rel=0.1)
 
 
-def test_holding_leaves_the_original_alone():
+def test_with_total_leaves_the_original_alone():
     """Another sum in a copy."""
     mean = Mean(("A",), np.zeros(2, dtype=int), GRID)
     mean.accumulate(np.arange(4.0))
-    other = holding(mean, np.full(4, 6.0), 3)
+    other = with_total(mean, np.full(4, 6.0), 3)
     assert other.curves()[0].values.tolist() == [2.0] * 4 and other.n_frames == 3
     assert mean.curves()[0].values.tolist() == [0.0, 1.0, 2.0, 3.0] and mean.n_frames == 1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cgdistill.structure.cdf import CDF, merge_distances_A
 from cgdistill.structure.grids import Grid
+from cgdistill.structure.metrics.cdf import CDF, merge_distances_A
 from cgdistill.structure.pairs import Frame
 from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from cgdistill.core.errors import InputError
 from cgdistill.structure import curves as module
-from cgdistill.structure.curves import (
-    CURVE_COLUMNS,
-    StructureSpec,
-    check_grids,
-    compute_curves,
-    label_run,
-    read_curves,
-    read_curves_provenance,
-    write_curves,
-)
+from cgdistill.structure.curves import compute_curves
+from cgdistill.structure.files import CURVE_COLUMNS, label_run, read_curves, write_curves
+from cgdistill.structure.spec import StructureSpec, check_grids
 from scipy.spatial.transform import Rotation
 from structure_cases import CUBIC, NAMES, TRICLINIC, gas, section
 
@@ -44,13 +40,13 @@ def assert_same(found, expected, exact=False):
 def test_table_has_all_items_with_units(expected):
     """6 pairs, 2 triplets at 2 radii, 3 types, one grid per metric."""
     assert list(expected.columns) == CURVE_COLUMNS
-    counts = expected.groupby("metric").apply(lambda part: len(part[["item", "r_max_A"]].drop_duplicates()))
+    counts = expected.groupby("metric").apply(lambda part: len(part[["item", "parameter"]].drop_duplicates()))
     assert counts.to_dict() == {"rdf": 6, "adf": 4, "cdf": 3}
     units = expected.drop_duplicates("metric").set_index("metric")[["x_unit", "value_unit"]]
     assert units.loc["rdf"].tolist() == ["A", "1"]
     assert units.loc["adf"].tolist() == ["deg", "1/deg"]
     assert units.loc["cdf"].tolist() == ["A", "1/A"]
-    assert expected.loc[expected["metric"] != "adf", "r_max_A"].isna().all()
+    assert expected.loc[expected["metric"] != "adf", "parameter"].isna().all()
 
 
 def test_chunks_and_threads_do_not_matter(system, expected):
@@ -96,7 +92,7 @@ def test_metrics_alone_equal_metrics_together(system, expected):
     """Sharing a frame changes nothing."""
     positions, cells, types = system
     for metric in ("rdf", "adf", "cdf"):
-        alone = compute_curves([(positions, cells)], NAMES, types, SPEC, metrics=[metric])
+        alone = compute_curves([(positions, cells)], NAMES, types, SPEC.only(metric))
         together = expected[expected["metric"] == metric].reset_index(drop=True)
         pd.testing.assert_frame_equal(alone, together, check_dtype=False)
 
@@ -192,8 +188,8 @@ def test_an_adf_alone_needs_triplets(system):
     positions, cells, types = system
     spec = StructureSpec.from_config(section(triplets=[]))
     assert set(compute_curves([(positions, cells)], NAMES, types, spec)["metric"]) == {"rdf", "cdf"}
-    with pytest.raises(InputError, match=r"structure\.adf\.triplets: found none"):
-        compute_curves([(positions, cells)], NAMES, types, spec, metrics=["adf"])
+    with pytest.raises(InputError, match="structure: found no curve of adf"):
+        compute_curves([(positions, cells)], NAMES, types, spec.only("adf"))
 
 
 def test_curves_on_disk(tmp_path, expected):
@@ -202,7 +198,8 @@ def test_curves_on_disk(tmp_path, expected):
     curves = label_run(expected, "S8Ff", "ensemble", 2)
     write_curves(path, curves, {"config_sha256": "abc"})
     pd.testing.assert_frame_equal(read_curves(path), curves, check_dtype=False, check_exact=True)
-    assert read_curves_provenance(path) == {"config_sha256": "abc"}
+    declaration = json.loads(pq.read_schema(path).metadata[b"cgdistill"])
+    assert declaration["provenance"] == {"config_sha256": "abc"}
     assert list(curves.columns[:3]) == ["variant", "member", "replica"]
 
 

@@ -6,8 +6,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from cgdistill.core.errors import InputError
+from cgdistill.core.vocabulary import RUN_KEY
 from cgdistill.structure import files
-from cgdistill.structure.files import BLOCK_COLUMNS, CURVE_COLUMNS, RUN_COLUMNS, SERIES_COLUMNS, label_run
+from cgdistill.structure.files import BLOCK_COLUMNS, CURVE_COLUMNS, SERIES_COLUMNS, label_run
 
 KINDS = {
     "curves": CURVE_COLUMNS,
@@ -36,7 +37,7 @@ def test_there_and_back(tmp_path, kind):
     write(kind, path, table=wider)
     found = getattr(files, f"read_{kind}")(path)
     pd.testing.assert_frame_equal(found, wider, check_dtype=False)
-    assert list(found.columns[:3]) == RUN_COLUMNS
+    assert list(found.columns[:3]) == RUN_KEY
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -45,7 +46,7 @@ def test_no_other_kind_is_read(tmp_path, kind):
     path = tmp_path / "table.parquet"
     write(kind, path)
     for other in set(KINDS) - {kind}:
-        with pytest.raises(InputError, match=f"metadata 'format'.*cgdistill-{kind}-1.*cgdistill-{other}-1"):
+        with pytest.raises(InputError, match=rf"metadata 'format'.*cgdistill-{kind}-\d.*cgdistill-{other}-\d"):
             getattr(files, f"read_{other}")(path)
 
 

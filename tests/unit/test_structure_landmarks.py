@@ -13,7 +13,7 @@ X = WIDTH * (np.arange(100) + 0.5)
 
 def table(**curves):
     """Curves by item."""
-    parts = [pd.DataFrame({"item": item, "r_max_A": np.nan, "x": X, "value": g}) for item, g in curves.items()]
+    parts = [pd.DataFrame({"item": item, "parameter": np.nan, "x": X, "value": g}) for item, g in curves.items()]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -56,7 +56,7 @@ def test_adf_and_cdf():
     """Height over isotropic neighbours; mean and spread of a histogram with two bins."""
     peaked = np.ones(100)
     peaked[30] = 11.0
-    adf = adf_landmarks(table(a=peaked).assign(r_max_A=6.0)).iloc[0]
+    adf = adf_landmarks(table(a=peaked).assign(parameter=6.0)).iloc[0]
     assert (adf["peak_deg"], adf["peak"]) == (X[30], 11.0)
     assert adf["times_isotropic"] == pytest.approx(11.0 / 1.1)
     two = np.zeros(100)

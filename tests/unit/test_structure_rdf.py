@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from cgdistill.geometry.cells import perpendicular_widths_A
 from cgdistill.structure.grids import Grid
-from cgdistill.structure.rdf import RDF
+from cgdistill.structure.metrics.rdf import RDF
 from structure_cases import CUBIC, NAMES, TRICLINIC, gas, nearest_vectors, shared_by_hand
 
 GRID = Grid(0.0, 8.0, 0.1, "A")

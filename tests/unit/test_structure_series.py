@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cgdistill.structure.cdf import CDF, mergers
 from cgdistill.structure.grids import Grid
+from cgdistill.structure.metrics.cdf import CDF, mergers
+from cgdistill.structure.metrics.rdf import RDF
 from cgdistill.structure.pairs import Frame
-from cgdistill.structure.rdf import RDF
 from cgdistill.structure.series import (
     FrameMeasures,
     Windows,

@@ -15,7 +15,7 @@ def one_curve(metric, item, values, r_max=np.nan, x=X):
     """Rows of one curve."""
     unit = {"rdf": ("A", "1"), "adf": ("deg", "1/deg"), "cdf": ("A", "1/A")}[metric]
     return pd.DataFrame(
-        {"metric": metric, "item": item, "r_max_A": r_max, "x": x, "x_unit": unit[0]}
+        {"metric": metric, "item": item, "parameter": r_max, "x": x, "x_unit": unit[0]}
         | {"value": np.broadcast_to(values, x.shape), "value_unit": unit[1]}
     )
 
@@ -97,9 +97,9 @@ def test_items_and_overall():
     row = {"variant": "T8", "replica": 1}
     assert pick(table, **row, metric="rdf", item="Cho-Cl").tae == pytest.approx(4.0)
     assert pick(table, **row, metric="rdf", item="overall").tae == pytest.approx(6.0)
-    assert pick(table, **row, metric="adf", item="overall", r_max_A=6.0).tae == pytest.approx(0.6)
-    assert pick(table, **row, metric="adf", item="overall", r_max_A=6.5).tae == pytest.approx(1.4)
-    assert pick(table, **row, metric="adf", item="overall", r_max_A=None).tae == pytest.approx(2.0)
+    assert pick(table, **row, metric="adf", item="overall", parameter=6.0).tae == pytest.approx(0.6)
+    assert pick(table, **row, metric="adf", item="overall", parameter=6.5).tae == pytest.approx(1.4)
+    assert pick(table, **row, metric="adf", item="overall", parameter=None).tae == pytest.approx(2.0)
     assert pick(table, **row, metric="cdf", item="overall").tae == pytest.approx(1.0)
     assert len(table[table["variant"] == "T8"]) == 7 + 5
 
@@ -123,7 +123,7 @@ def test_summary_leaves_failed_runs_out_and_counts_them():
     summary = average_runs(tae_table(REFERENCE, CURVES, excluded), excluded)
     row = pick(summary, variant="T", metric="rdf", item="Cho-Cho")
     assert (row.n, row.n_failed, row.n_excluded) == (2, 2, 1)
-    row = pick(summary, variant="T8", metric="adf", item="overall", r_max_A=None)
+    row = pick(summary, variant="T8", metric="adf", item="overall", parameter=None)
     assert row["mean"] == pytest.approx(2.0) and np.isnan(row["std"])
     assert (row.n, row.n_failed) == (1, 0)
 

@@ -16,7 +16,7 @@ CONFIG = section()
 CONFIG["cdf"]["resolved_every_ps"] = 6.0
 SPEC = StructureSpec.from_config(CONFIG)
 N = 12
-CURVE = ["metric", "item", "r_max_A", "x"]
+CURVE = ["metric", "item", "parameter", "x"]
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def analyse(system, frames=None, **changes):
 
 def curves_of(system, start, stop, metrics=("rdf", "adf", "cdf")):
     _, positions, cells, types = system
-    return compute_curves([(positions[start:stop], cells[start:stop])], NAMES, types, SPEC, metrics=metrics)
+    return compute_curves([(positions[start:stop], cells[start:stop])], NAMES, types, SPEC.only(*metrics))
 
 
 def test_tables(system):

@@ -8,7 +8,7 @@ from cgdistill.results.verdict import answers, stability, verdict, verdicts
 from cgdistill.statistics import StatisticsSpec, compare_variants
 from test_statistics_comparison import kinds_of, tables
 
-SPEC = StatisticsSpec(10, 500, 0.95)
+SPEC = StatisticsSpec(500, 0.95)
 
 
 def summary_of(tae, runs, noise=0.5, noise_high=0.8):
@@ -19,8 +19,8 @@ def summary_of(tae, runs, noise=0.5, noise_high=0.8):
         mean, failed = values.mean(), int((runs.loc[runs["variant"] == variant, "status"] != "finished").sum())
         rows.append((variant, label, "rdf", item, np.nan, mean, values.std(ddof=1), len(values), failed, mean - 0.2,
                      mean + 0.2, "", noise, noise_high))  # fmt: skip
-    return pd.DataFrame(rows, columns=["variant", "label", "metric", "item", "r_max_A", "mean", "std", "n", "n_failed",
-                                       "ci_low", "ci_high", "ci_of", "noise", "noise_high"])  # fmt: skip
+    return pd.DataFrame(rows, columns=["variant", "label", "metric", "item", "parameter", "mean", "std", "n",
+                                       "n_failed", "ci_low", "ci_high", "ci_of", "noise", "noise_high"])  # fmt: skip
 
 
 def say(errors, **options):

@@ -133,9 +133,9 @@ def make_run(folder: Path, config) -> Path:
     )
     curves = pd.DataFrame([["rdf", "A-B", np.nan, 0.1 * n, "A", 1.0 + n, "1"] for n in range(5)], columns=CURVE_COLUMNS)
     inputs = [f"{simulation}/trajectory.lammpstrj", f"{simulation}/run.json"]
-    write_curves(
-        run / "structure/T2/curves.parquet", label_run(curves, "T2", "e", 1), stamp(config["structure"], inputs)
-    )
+    settings = {"structure": config["structure"], "statistics": {"blocks": config["statistics"]["blocks"]}}
+    settings["stability"] = config["stability"]
+    write_curves(run / "structure/T2/curves.parquet", label_run(curves, "T2", "e", 1), stamp(settings, inputs))
     table = pd.DataFrame({"label": ["T2", "T2"], "tae": [0.25, 4.0], "ns_per_day": [7.0, 8.0]})
     write_table(run / "tables/tae.csv", table, stamp({}, [run / "structure/T2/curves.parquet"]))
     (run / "report.html").write_text("<p>0.25</p>", encoding="utf-8")
@@ -226,6 +226,7 @@ def stale(path, old="0.0.1"):
     write_table(path, table, record | {"version": old})
 
 
+CURVES = "structure, statistics.blocks or stability"
 SIMULATION = "simulations/T2/ensemble/replica-1"
 WEIGHTS = f"{RUN}/teachers/seed-2/weights.safetensors"
 TAMPERING = {
@@ -311,8 +312,16 @@ TAMPERING = {
         ],
     ),
     "another config, recorded anew": (
-        lambda run, config: record_run(config | {"structure": config["structure"] | {"convention": "travis"}}),
-        ["structure/T2/curves.parquet (make_structure): made with a different structure than in manifest.json"],
+        lambda run, config: record_run(config | {"structure": config["structure"] | {"cdf": {}}}),
+        [f"structure/T2/curves.parquet (make_structure): made with a different {CURVES} than in manifest.json"],
+    ),
+    "other thresholds of stability, recorded anew": (
+        lambda run, config: record_run(config | {"stability": config["stability"] | {"cdf_shift_A": 9.0}}),
+        [f"structure/T2/curves.parquet (make_structure): made with a different {CURVES} than in manifest.json"],
+    ),
+    "other blocks, recorded anew": (
+        lambda run, config: record_run(config | {"statistics": config["statistics"] | {"blocks": 3}}),
+        [f"structure/T2/curves.parquet (make_structure): made with a different {CURVES} than in manifest.json"],
     ),
 }  # fmt: skip
 

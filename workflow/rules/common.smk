@@ -19,17 +19,21 @@ if os.environ.get("PYTHONPATH", "").split(os.pathsep)[0] != sys.path[0]:
 
 from cgdistill.config.check import check_config
 from cgdistill.config.complete import complete_config, value_settings
+from cgdistill.config.models import models_in_order
 from cgdistill.config.students import read_students
 from cgdistill.config.validate import validate
-from cgdistill.config.variants import ENSEMBLE, all_variants
+from cgdistill.config.variants import all_variants
 from cgdistill.config.variants import teacher_names as names_of_teachers
 from cgdistill.core.errors import InputError
 from cgdistill.core.seeds import derive
+from cgdistill.core.vocabulary import ENSEMBLE, ModelKind
 from cgdistill.data.mapping_rules import MappingRules
 from cgdistill.figures.catalogue import box_variants, catalogue, drawn_by
 from cgdistill.io.text import read_yaml
 from cgdistill.provenance.record import sha256_of
 from cgdistill.provenance.source_digest import source_digest
+from cgdistill.report.captions import caption_values
+from cgdistill.structure.spec import StructureSpec
 
 
 def schema(name):
@@ -52,6 +56,7 @@ try:
     _types = MappingRules.from_dict(mapping, _complete["mapping"]["file"]).types
     _complete = complete_config(_complete, _types)
     check_config(_complete, _types)
+    STRUCTURE = StructureSpec.from_config(_complete["structure"])
 except InputError as error:
     raise WorkflowError(str(error)) from None
 # What was given, without unused sections and with all defaults.
@@ -114,11 +119,18 @@ VARIANTS = list(_VARIANTS)
 LABELS = {name: variant.label for name, variant in _VARIANTS.items()}
 KINDS = {name: variant.kind for name, variant in _VARIANTS.items()}
 JOBS = {kind: asked_for(**job) for kind, job in config["resources"].items()}
-_RADII = config["structure"]["adf"]["r_max_A"] if config["structure"]["adf"]["triplets"] else []
 #: What figures and page call the models.
 MODELS = {"names": VARIANTS, "labels": LABELS, "kinds": KINDS}
-FIGURES = catalogue(VARIANTS, KINDS, LABELS, students, _RADII, config["pictures"])
-BOX_VARIANTS = box_variants(VARIANTS, KINDS, students)
+FIGURES = catalogue(models_in_order(**MODELS), students, STRUCTURE, config["pictures"])
+#: What determines the list of figures, for the jobs that draw them (cgdistill.figures.catalogue.catalogue_of).
+FIGURE_SETTINGS = {
+    "students": [asdict(student) for student in students],
+    "structure": config["structure"],
+    "pictures": config["pictures"],
+}
+BOX_VARIANTS = box_variants(models_in_order(**MODELS), students)
+#: Values that captions of figures show.
+CAPTIONS = caption_values(config)
 #: What determines a simulation.
 SIMULATION = value_settings(config, "simulation")
 
@@ -200,9 +212,9 @@ def not_compared(value):
 def networks_of(variant, member):
     """Folders of the trained networks that a model is made of."""
     kind = KINDS[variant]
-    if kind == "teacher":
+    if kind == ModelKind.TEACHER:
         return [TEACHERS[member]]
-    if kind == "teacher_ensemble":
+    if kind == ModelKind.TEACHER_ENSEMBLE:
         return list(TEACHERS.values())
     return [f"{RESULTS}/students/{variant}/{member}"]
 
@@ -228,6 +240,12 @@ def figures(job):
         path = f"{RESULTS}/figures/{entry.stem}"
         files += [report(f"{path}.svg", **details), f"{path}.png"]
     return files
+
+
+def figure_code(job):
+    """Digests of what draws the figures of a job."""
+    modules = sorted({entry.module for entry in drawn_by(FIGURES, job)})
+    return [source_digest(module) for module in ("figures.draw", *modules)]
 
 
 def final_products():

@@ -23,8 +23,9 @@ rule plot_structure:
         runtime=JOBS["analyse"]["runtime_min"],
     params:
         models=MODELS,
-        students=[asdict(student) for student in students],
-        code=source_digest("figures.draw"),
+        figures=FIGURE_SETTINGS,
+        captions=not_compared(CAPTIONS),
+        code=figure_code("structure"),
     message:
         "Plot errors and curves of all models"
     script:
@@ -50,7 +51,9 @@ rule plot_models:
         runtime=JOBS["analyse"]["runtime_min"],
     params:
         models=MODELS,
-        code=source_digest("figures.draw"),
+        figures=FIGURE_SETTINGS,
+        captions=not_compared(CAPTIONS),
+        code=figure_code("models"),
     message:
         "Plot one sheet per model"
     script:
@@ -79,7 +82,8 @@ rule plot_stability:
         runtime=JOBS["analyse"]["runtime_min"],
     params:
         models=MODELS,
-        code=source_digest("figures.draw"),
+        figures=FIGURE_SETTINGS,
+        code=figure_code("stability"),
     message:
         "Plot the simulations in the course of time"
     script:
@@ -115,9 +119,10 @@ rule plot_networks:
         runtime=JOBS["analyse"]["runtime_min"],
     params:
         models=MODELS,
+        figures=FIGURE_SETTINGS,
         students=ENSEMBLE_STUDENTS,
         temperature_K=config["simulation"]["temperature_K"],
-        code=source_digest("figures.draw"),
+        code=figure_code("networks"),
     message:
         "Plot labels, training and forces"
     script:
@@ -148,8 +153,9 @@ if config["pictures"]:
             runtime=JOBS["analyse"]["runtime_min"],
         params:
             models=MODELS,
+            figures=FIGURE_SETTINGS,
             variants=BOX_VARIANTS,
-            code=source_digest("figures.draw"),
+            code=figure_code("boxes"),
         message:
             "Render first and last frames"
         script:

@@ -31,13 +31,7 @@ rule map_trajectory:
     params:
         units=AA_FILES["units"],
         frames={key: config["mapping"][key] for key in ("start_ps", "stride", "max_frames", "check_forces")},
-        reach_A=not_compared(
-            max(
-                config["network"]["cutoff_A"],
-                config["structure"]["rdf"]["r_max_A"],
-                *(config["structure"]["adf"]["r_max_A"] if config["structure"]["adf"]["triplets"] else ()),
-            )
-        ),
+        reach_A=not_compared(max(config["network"]["cutoff_A"], STRUCTURE.reach_A)),
         code=source_digest("data.mapping"),
     message:
         "Map atoms to beads"

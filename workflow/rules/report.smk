@@ -38,6 +38,7 @@ rule write_report:
     params:
         run=RUN,
         models=MODELS,
+        captions=CAPTIONS,
         # What Snakemake measured: no product, so no input.
         benchmarks=BENCH,
         code=source_digest("report.page"),

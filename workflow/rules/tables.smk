@@ -1,6 +1,6 @@
 # Tables of the whole run, and what they allow to be said: noise, differences between models, quality of the labels.
-ENSEMBLE_STUDENTS = [variant for variant in VARIANTS if KINDS[variant] == "ensemble"]
-STUDENTS = [variant for variant in VARIANTS if KINDS[variant] in ("single", "ensemble")]
+ENSEMBLE_STUDENTS = [variant for variant in VARIANTS if KINDS[variant] == ModelKind.ENSEMBLE]
+STUDENTS = [variant for variant in VARIANTS if ModelKind(KINDS[variant]).is_student]
 RECORDS = [f"{RESULTS}/simulations/{run}/run.json" for variant in VARIANTS for run in runs_of(variant)]
 STUDENT_FOLDERS = [f"{RESULTS}/students/{variant}/{member}" for variant in STUDENTS for member in members(variant)]
 

@@ -15,7 +15,8 @@ with job(snakemake.log[0], snakemake.threads):
     spec = StructureSpec.from_config(params.structure)
     with BeadFile(snakemake.input.beads) as beads:
         found = analyse_reference(beads, spec, n_blocks=params.blocks, threads=snakemake.threads)
-    provenance = stamp(params.structure, dict(snakemake.input.items()))
+    settings = {"structure": params.structure, "statistics": {"blocks": params.blocks}}
+    provenance = stamp(settings, dict(snakemake.input.items()))
     write_curves(output.curves, found.curves, provenance)
     write_blocks(output.blocks, found.blocks, provenance)
     write_resolved(output.resolved, found.resolved, provenance)

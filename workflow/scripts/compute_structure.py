@@ -26,7 +26,12 @@ with job(snakemake.log[0], snakemake.threads):
         cluster_cutoffs_A=read_cluster_cutoffs(read_series(source.reference)),
         threads=snakemake.threads,
     )
-    provenance = stamp(params.structure, [source.reference, *source.runs])
+    settings = {
+        "structure": params.structure,
+        "statistics": {"blocks": params.blocks},
+        "stability": params.stability,
+    }
+    provenance = stamp(settings, [source.reference, *source.runs])
     write_curves(output.curves, found.curves, provenance)
     write_blocks(output.blocks, found.blocks, provenance)
     write_resolved(output.resolved, found.resolved, provenance)

@@ -6,12 +6,17 @@ reference). Outputs: the figures.
 
 from pathlib import Path
 
-from cgdistill.figures.draw import draw_stability
-from cgdistill.figures.style import Palette, models_in_order
+from cgdistill.config.models import models_in_order
+from cgdistill.figures.catalogue import catalogue_of, drawn_by
+from cgdistill.figures.draw import draw
+from cgdistill.figures.run_files import StabilityFiles
+from cgdistill.figures.style import Palette
 from cgdistill.runtime.job import job
 
 with job(snakemake.log[0]):
-    source = dict(snakemake.input.items())
+    source, params = dict(snakemake.input.items()), snakemake.params
+    models = models_in_order(**params.models)
+    entries = catalogue_of(models, params.figures)
     source.pop("thermo")  # beside each record
-    folder = Path(snakemake.output[0]).parent
-    draw_stability(**source, palette=Palette(models_in_order(**snakemake.params.models)), folder=folder)
+    files = StabilityFiles(Palette(models), **source)
+    draw(drawn_by(entries, "stability"), files, Path(snakemake.output[0]).parent)

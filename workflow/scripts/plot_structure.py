@@ -5,15 +5,16 @@ Inputs: summary, tae, runs, comparisons (tables of the run), reference, curves (
 
 from pathlib import Path
 
-from cgdistill.config.variants import Variant
-from cgdistill.figures.draw import draw_structure
-from cgdistill.figures.style import Palette, models_in_order
+from cgdistill.config.models import models_in_order
+from cgdistill.figures.catalogue import catalogue_of, drawn_by
+from cgdistill.figures.draw import draw
+from cgdistill.figures.run_files import StructureFiles
+from cgdistill.figures.style import Palette
 from cgdistill.runtime.job import job
 
 with job(snakemake.log[0]):
-    draw_structure(
-        **dict(snakemake.input.items()),
-        students=[Variant(**student) for student in snakemake.params.students],
-        palette=Palette(models_in_order(**snakemake.params.models)),
-        folder=Path(snakemake.output[0]).parent,
-    )
+    source, params = dict(snakemake.input.items()), snakemake.params
+    models = models_in_order(**params.models)
+    entries = catalogue_of(models, params.figures)
+    files = StructureFiles(Palette(models), **source)
+    draw(drawn_by(entries, "structure"), files, Path(snakemake.output[0]).parent)

@@ -5,9 +5,10 @@ Inputs: figures, tables of the run, check, students, beads, split, cards, captio
 
 from pathlib import Path
 
-from cgdistill.figures.style import Palette, models_in_order
+from cgdistill.config.models import models_in_order
+from cgdistill.figures.style import Palette
 from cgdistill.report.data import gather
-from cgdistill.report.figures import render_captions
+from cgdistill.report.figures import Captions
 from cgdistill.report.page import write_report
 from cgdistill.runtime.job import job
 
@@ -23,7 +24,7 @@ with job(snakemake.log[0]):
         beads=source.beads,
         split=source.split,
         figures=source.figures,
-        captions=render_captions(source.captions, snakemake=snakemake),
+        captions=Captions(source.captions, snakemake=snakemake),
         cards=source.cards,
         benchmarks=sorted(Path(params.benchmarks).rglob("*.tsv")),
     )

@@ -19,6 +19,7 @@ import pandas as pd
 import torch
 
 from ..core.errors import InputError
+from ..core.vocabulary import REFERENCE
 from ..data.beads import BeadFile, BeadTopology
 from ..data.pair_frames import PairFrames
 from ..data.split import read_split
@@ -43,7 +44,6 @@ COLUMNS = (
     "force_spread_kcal_mol_A",
     "epsilon_spread_kcal_mol",
 )
-REFERENCE = "AA"
 #: Test frames whose pairs are held at a time.
 _FRAMES = 64
 #: Forces, energies (centred) and nearest distances on some frames.
@@ -104,9 +104,9 @@ def spread_table(
     """
     rows = []
     beads = [("all", np.full(len(bead_types), True))]
-    beads += [(name, bead_types == kind) for kind, name in enumerate(type_names) if (bead_types == kind).any()]
+    beads += [(name, bead_types == index) for index, name in enumerate(type_names) if (bead_types == index).any()]
     neighbours = [("any", nearest_A.min(axis=-1))]
-    neighbours += [(name, nearest_A[..., kind]) for kind, name in enumerate(type_names)]
+    neighbours += [(name, nearest_A[..., index]) for index, name in enumerate(type_names)]
     for bead_name, members in beads:
         own = [values[:, members].ravel() for values in vars(disagreement).values()]
         rows.append({"bead_type": bead_name, "neighbour_type": "any", **_measures(own)})

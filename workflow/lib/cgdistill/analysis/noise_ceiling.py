@@ -13,7 +13,7 @@ For a converged least-squares fit of a class that holds m, the test error is too
 both R² estimates R²max and the training R² bounds it from above.
 
 The second half fails where training was cut off: what the models have not learned yet is missing on both sides, and
-ceiling and midpoint come out too low. No data of this kind can tell; the course of the training can
+ceiling and midpoint come out too low. No data of this sort can tell; the course of the training can
 (`was_cut_off`). Then there is no upper bound, and the table says so.
 
 Products of forces at different times do not help: the total force on a bead averages to zero within a picosecond
@@ -96,14 +96,14 @@ class _Sums:
         return {name: counts @ values for name, values in vars(self).items()}
 
 
-def _sums_by_kind(
-    forces: ForceFrames, predictions: Sequence[ForceFrames], frames: np.ndarray, kinds: Sequence[np.ndarray]
+def _sums_by_type(
+    forces: ForceFrames, predictions: Sequence[ForceFrames], frames: np.ndarray, groups: Sequence[np.ndarray]
 ) -> list[_Sums]:
-    """Sums of each kind of beads (a mask over beads each); few frames are held at a time."""
-    found: list[list[_Sums]] = [[] for _ in kinds]
+    """Sums of each group of beads (a mask over beads each); few frames are held at a time."""
+    found: list[list[_Sums]] = [[] for _ in groups]
     for chunk in np.array_split(frames, max(1, len(frames) // _FRAMES)):
         labels, values = forces[chunk], [prediction[chunk] for prediction in predictions]
-        for own, beads in zip(found, kinds, strict=True):
+        for own, beads in zip(found, groups, strict=True):
             own.append(_frame_sums(labels, values, beads))
     return [
         _Sums(**{name: np.concatenate([vars(part)[name] for part in own]) for name in vars(own[0])}) for own in found
@@ -210,29 +210,32 @@ def noise_ceiling(
     if min(len(train), len(test)) == 0:
         raise InputError("noise ceiling", "frames", (len(train), len(test)), "at least one to train and one to test")
     n, rng = len(members), np.random.default_rng(seed)
-    kinds = [kind for kind in range(len(type_names)) if (bead_types == kind).any()]
+    groups = [bead_type for bead_type in range(len(type_names)) if (bead_types == bead_type).any()]
     sums = {}
     for part, part_frames in (("train", train), ("test", test)):
-        own = _sums_by_kind(forces, members, part_frames, [bead_types == kind for kind in kinds])
+        own = _sums_by_type(forces, members, part_frames, [bead_types == bead_type for bead_type in groups])
         sums[part] = _drawn(own, len(part_frames), resamples, rng)
     rows = []
-    for label, chosen in [("all", range(len(kinds))), *((type_names[kind], [at]) for at, kind in enumerate(kinds))]:
+    for label, chosen in [
+        ("all", range(len(groups))),
+        *((type_names[bead_type], [at]) for at, bead_type in enumerate(groups)),
+    ]:
         seen, unseen = (_scores([sums[part][at] for at in chosen], n) for part in ("train", "test"))
         rows.append(_row(label, seen, unseen, n, n_cut_off, (best or {}).get(label), confidence))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def _drawn(
-    kinds: Sequence[_Sums], n_frames: int, resamples: int, rng: np.random.Generator
+    groups: Sequence[_Sums], n_frames: int, resamples: int, rng: np.random.Generator
 ) -> list[dict[str, np.ndarray]]:
-    """Sums of each kind over resampled frames, (1 + resamples,) each; the first is that of every frame once."""
-    found: list[list[dict[str, np.ndarray]]] = [[] for _ in kinds]
+    """Sums of each group over resampled frames, (1 + resamples,) each; the first is that of every frame once."""
+    found: list[list[dict[str, np.ndarray]]] = [[] for _ in groups]
     for start in range(0, resamples + 1, _DRAWS):
         n_rows = min(_DRAWS, resamples + 1 - start)
         counts = np.ones((n_rows, n_frames))
         new = counts[1:] if start == 0 else counts
         new[:] = rng.multinomial(n_frames, np.full(n_frames, 1.0 / n_frames), size=len(new))
-        for own, sums in zip(found, kinds, strict=True):
+        for own, sums in zip(found, groups, strict=True):
             own.append(sums.of(counts))
     return [{name: np.concatenate([part[name] for part in own]) for name in own[0]} for own in found]
 

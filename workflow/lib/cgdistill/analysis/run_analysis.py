@@ -13,22 +13,20 @@ import pandas as pd
 
 from ..core.errors import InputError
 from ..core.units import FS_PER_PS
-from ..core.vocabulary import RunStatus
+from ..core.vocabulary import REFERENCE, RUN_KEY, RunStatus
 from ..data.beads import BeadFile, BeadTopology
 from ..io.csv_tables import read_table
 from ..io.lammps_dump import read_dump
 from ..md.run_record import read_record
 from ..runtime.job import log
-from ..structure.curves import TimedChunk, label_run
-from ..structure.files import RUN_COLUMNS
+from ..structure.curves import TimedChunk
+from ..structure.files import label_run
 from ..structure.series import CUTOFF, PRODUCTION, cluster_cutoffs, series_table
 from ..structure.spec import StructureSpec
 from ..structure.trajectory import analyse_trajectory
 from .equilibration import equilibration_of_run
 from .stability import StabilitySpec, judge_run
 
-#: What the reference is called in tables.
-REFERENCE = "AA"
 #: Frames of the reference that the cutoffs of the clusters are taken from, at most.
 _CUTOFF_FRAMES = 100
 _CHUNK = 16
@@ -36,7 +34,7 @@ _CHUNK = 16
 
 @dataclass(frozen=True)
 class RunsStructure:
-    """Tables of the runs of a variant, or of the reference; see `TrajectoryStructure`, `RUN_COLUMNS` in front.
+    """Tables of the runs of a variant, or of the reference; see `TrajectoryStructure`, `RUN_KEY` first.
 
     Attributes
     ----------
@@ -195,13 +193,13 @@ def _failure(record: Mapping[str, Any]) -> dict[str, Any]:
     named = zip(pair["beads"], pair["types"], strict=True) if pair else ()
     return {
         "failure_kind": failure.get("kind", ""),
-        "closest_pair": ", ".join(f"bead {bead} ({kind})" for bead, kind in named),
+        "closest_pair": ", ".join(f"bead {bead} ({type_name})" for bead, type_name in named),
         "closest_pair_distance_A": pair["distance_A"] if pair else math.nan,
     }
 
 
 def _join(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Tables one behind the other; those without rows give columns where all are so."""
+    """Tables one after the other; those without rows give columns where all are so."""
     filled = [table for table in tables if len(table)]
     return pd.concat(filled, ignore_index=True) if filled else tables[0]
 
@@ -210,7 +208,7 @@ def _describe(record: Mapping[str, Any], thermo: pd.DataFrame, source: Path) -> 
     production = thermo[thermo["phase"] == PRODUCTION]
     equilibration = equilibration_of_run(thermo, source)
     return {
-        **{column: record[column] for column in RUN_COLUMNS},
+        **{column: record[column] for column in RUN_KEY},
         "start_frame": record.get("start_frame"),
         "status": record["status"],
         "reason": record["reason"] or "",

@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 from ..core.errors import InputError
+from ..core.vocabulary import CURVE_KEY
 from ..forcefield.hipnn.plugin_build import FILE_NAME, build_plugin
 from ..io.csv_tables import read_table
+from ..structure.error_tables import overall_of, shown_metrics
 from .config_command import add_config
 from .structure_commands import add_commands
 from .verify_command import add_verify
@@ -25,13 +27,14 @@ def summary(folder: Path) -> str:
     path = folder / "tables" / "summary.csv"
     if not path.is_file():
         raise InputError(path, "file", "nothing", "the table of a finished run")
-    table = read_table(path, ["label", "metric", "item", "r_max_A", "mean", "std", "n", "n_failed"])
-    overall = table[(table["item"] == "overall") & table["r_max_A"].isna()]
-    lines = [f"{'model':10s} {'RDF':>17s} {'ADF':>17s} {'CDF':>17s}   runs"]
-    for label, rows in overall.groupby("label", sort=False):
+    table = read_table(path, ["label", *CURVE_KEY, "mean", "std", "n", "n_failed"])
+    metrics = shown_metrics(table)
+    overall = {shown.name: overall_of(table, shown.name).set_index("label") for shown in metrics}
+    lines = [" ".join([f"{'model':10s}", *(f"{shown.title:>17s}" for shown in metrics)]) + "   runs"]
+    for label in table["label"].unique():
         cells = []
-        for metric in ("rdf", "adf", "cdf"):
-            row = rows[rows["metric"] == metric].iloc[0]
+        for shown in metrics:
+            row = overall[shown.name].loc[label]
             spread = f" ± {row['std']:.3f}" if row["n"] > 1 else ""
             cells.append(f"{row['mean']:.3f}{spread}" if row["n"] else "none finished")
         failed = f", {int(row['n_failed'])} failed" if row["n_failed"] else ""

@@ -1,11 +1,10 @@
-"""What the commands ``rdf``, ``adf``, ``cdf`` and ``tae`` do with their options (`analysis_cli`)."""
+"""What the commands of `structure_commands` do with their options."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,32 +12,32 @@ import numpy as np
 import pandas as pd
 
 from ..core.errors import InputError
+from ..core.vocabulary import CURVE_KEY, RUN_KEY
 from ..data.cg_trajectory import BeadTrajectory, Origin, open_trajectory
 from ..geometry.cells import perpendicular_widths_A
 from ..io.csv_tables import read_table, write_table
 from ..provenance.record import stamp
+from ..structure.conventions import CGDISTILL, TRAVIS
 from ..structure.curves import compute_curves
-from ..structure.files import CURVE_COLUMNS, RUN_COLUMNS, label_run, read_curves, write_curves
-from ..structure.grids import Grid
-from ..structure.landmarks import adf_landmarks, cdf_landmarks, rdf_landmarks
-from ..structure.spec import CGDISTILL, TRAVIS, StructureSpec
+from ..structure.files import CURVE_COLUMNS, label_run, read_curves, write_curves
+from ..structure.metrics import PRESENTATIONS
+from ..structure.metrics.base import Beads
+from ..structure.metrics.presentation import System
+from ..structure.spec import StructureSpec
 from ..structure.tae import tae_table
+from .structure_commands import metric_commands
 
 SOURCE = "command line"
-#: The RDF goes so far where the options do not say, or to this share of half of the first cell: cells may change.
-_RDF_R_MAX_A, _WITHIN = 20.0, 0.98
 _TABLES = (".parquet", ".csv")
-#: Ends of the bins of metrics that are not wanted: they fit any cell.
-_UNUSED = {"rdf": 1e-3, "adf": 180.0, "cdf": 1e-3}
 
 
 @dataclass(frozen=True)
 class Analysed:
-    """Curves of one trajectory and what they were made of: `text` says it, `volume_A3` is the mean volume."""
+    """Curves of one trajectory, a line that describes it, and what is known of the system."""
 
     curves: pd.DataFrame
     text: str
-    volume_A3: float
+    system: System
 
 
 def run_metric(options: argparse.Namespace) -> str:
@@ -46,17 +45,13 @@ def run_metric(options: argparse.Namespace) -> str:
     metric = options.command
     trajectory = open_trajectory(options.trajectory, _origin(options, ""))
     spec = _spec(options, (metric,), [trajectory])
-    found = _analyse(trajectory, spec, (metric,), options.threads)
+    found = _analyse(trajectory, spec, options.threads)
     if options.output:
         labelled = label_run(found.curves, options.trajectory[0].stem, "all", 0)
         _write(options.output, labelled, options, options.trajectory)
     if options.figure:
         _draw(options.figure, {trajectory.source: found.curves})
-    counts = dict(zip(trajectory.type_names, np.bincount(trajectory.bead_types).tolist(), strict=False))
-    if metric == "rdf":
-        table = rdf_landmarks(found.curves, counts, found.volume_A3, int(spec.convention != TRAVIS))
-    else:
-        table = adf_landmarks(found.curves) if metric == "adf" else cdf_landmarks(found.curves)
+    table = metric_commands()[metric].landmarks(found.curves, found.system)
     return "\n".join([found.text, _shown(table), *_written(options)])
 
 
@@ -71,15 +66,18 @@ def run_tae(options: argparse.Namespace) -> str:
         if not metrics:
             raise InputError(SOURCE, "metrics", ", ".join(options.metrics), "one that the curves hold")
     trajectories = _opened(options, reference, model)
-    spec = _spec_of(at_hand, trajectories) if at_hand is not None else _spec(options, metrics, trajectories)
+    if at_hand is not None:
+        spec = _spec_of(at_hand[at_hand["metric"].isin(metrics)], trajectories)
+    else:
+        spec = _spec(options, metrics, trajectories)
     notes, left, tables = [], list(trajectories), {}
     for name, paths, table in (("reference", options.reference, reference), ("model", options.trajectory, model)):
         if table is None:
-            found = _analyse(left.pop(0), spec, metrics, options.threads)
+            found = _analyse(left.pop(0), spec, options.threads)
             table = label_run(found.curves, paths[0].stem, "all", 0)
             notes.append(f"{name}: {found.text}")
         else:
-            n_runs = len(table[RUN_COLUMNS].drop_duplicates())
+            n_runs = len(table[RUN_KEY].drop_duplicates())
             notes.append(f"{name}: {paths[0]}, curves of {n_runs} {'run' if n_runs == 1 else 'runs'}")
         tables[name] = table[table["metric"].isin(metrics)]
     errors = tae_table(tables["reference"], tables["model"])
@@ -89,7 +87,7 @@ def run_tae(options: argparse.Namespace) -> str:
         _write(options.output, errors, options, [*options.reference, *options.trajectory])
     if options.figure:
         _draw(options.figure, {name: _mean(table) for name, table in tables.items()}, "reference")
-    grouped = errors.groupby(["metric", "item", "r_max_A", "unit"], sort=False, dropna=False)["tae"]
+    grouped = errors.groupby([*CURVE_KEY, "unit"], sort=False, dropna=False)["tae"]
     table = grouped.agg(tae="mean", std="std", runs="size").reset_index()
     if (table["runs"] == 1).all():
         table = table.drop(columns=["std", "runs"])
@@ -137,7 +135,8 @@ def _known_types(trajectories: Sequence[BeadTrajectory], curves: pd.DataFrame | 
         return trajectories[0].type_names
     if curves is None:
         return ()
-    return tuple(curves.loc[curves["metric"] == "cdf", "item"].unique())
+    of_types = [name for name, shown in PRESENTATIONS.items() if shown.items_are_types]
+    return tuple(curves.loc[curves["metric"].isin(of_types), "item"].unique())
 
 
 def _in_order(trajectory: BeadTrajectory, names: tuple[str, ...]) -> BeadTrajectory:
@@ -150,73 +149,28 @@ def _in_order(trajectory: BeadTrajectory, names: tuple[str, ...]) -> BeadTraject
 
 
 def _spec(options: argparse.Namespace, metrics: Sequence[str], trajectories: Sequence[BeadTrajectory]) -> StructureSpec:
-    """Bins of the options."""
+    """Settings that the options ask for."""
     half_A = 0.5 * min(float(perpendicular_widths_A(one.first().cell_A).min()) for one in trajectories)
-
-    def grid(metric: str, stop: float | None, unit: str) -> Grid:
-        if metric not in metrics:
-            return Grid(0.0, _UNUSED[metric], _UNUSED[metric], unit)
-        width = getattr(options, f"{metric}_bin_width")
-        if stop is None:
-            stop = width * float(np.floor(min(_RDF_R_MAX_A, _WITHIN * half_A) / width))
-        return Grid.from_config(f"bin width of the {metric.upper()}", 0.0, stop, width, unit, SOURCE)
-
-    names = trajectories[0].type_names
-    with_adf = "adf" in metrics
-    return StructureSpec(
-        rdf=grid("rdf", getattr(options, "rdf_r_max", None), "A"),
-        adf=grid("adf", 180.0, "deg"),
-        cdf=grid("cdf", getattr(options, "cdf_r_max", None), "A"),
-        triplets=_triplets(options.triplets, names, trajectories[0].bead_types) if with_adf else (),
-        adf_r_max_A=tuple(sorted(set(options.adf_r_max))) if with_adf else (),
-        source=SOURCE,
-        convention=options.convention,
-    )
-
-
-def _triplets(
-    given: Sequence[str] | None, names: tuple[str, ...], bead_types: np.ndarray
-) -> tuple[tuple[str, str, str], ...]:
-    """Triplets of the option, or A-A-A of each type of three beads or more."""
-    if given is None:
-        counts = np.bincount(bead_types, minlength=len(names))
-        return tuple((name, name, name) for name, count in zip(names, counts, strict=True) if count > 2)
-    return tuple(_triplet(text, names) for text in dict.fromkeys(given))
-
-
-def _triplet(text: str, names: Sequence[str]) -> tuple[str, str, str]:
-    """Three types joined by hyphens; a name may hold hyphens itself."""
-    for a, b, c in product(names, repeat=3):
-        if text == f"{a}-{b}-{c}":
-            return a, b, c
-    raise InputError(
-        SOURCE, "triplet", text, f"three of {', '.join(names)} joined by hyphens, the centre in the middle"
-    )
+    system = System(Beads.of(trajectories[0].type_names, trajectories[0].bead_types), half_A)
+    own = {name: command for name, command in metric_commands().items() if name in metrics}
+    settings = {name: command.settings(options, system, SOURCE) for name, command in own.items()}
+    return StructureSpec(settings, SOURCE, options.convention)
 
 
 def _spec_of(curves: pd.DataFrame, trajectories: Sequence[BeadTrajectory]) -> StructureSpec:
-    """Bins, triplets and convention of curves on disk, for a trajectory to be compared with them."""
-
-    def grid(metric: str, unit: str) -> Grid:
-        x = np.unique(curves.loc[curves["metric"] == metric, "x"])
-        # Bins are from 0, so the outermost centres add up to their end.
-        stop = float(round(x[0] + x[-1], 6)) if len(x) else _UNUSED[metric]
-        return Grid(0.0, stop, stop / max(len(x), 1), unit)
-
-    adf = curves[curves["metric"] == "adf"]
+    """Settings and convention of curves on disk, for a trajectory to be compared with them."""
     names = trajectories[0].type_names if trajectories else ()
-    return StructureSpec(
-        rdf=grid("rdf", "A"),
-        adf=grid("adf", "deg"),
-        cdf=grid("cdf", "A"),
-        triplets=tuple(_triplet(item, names) for item in adf["item"].unique()) if trajectories else (),
-        adf_r_max_A=tuple(sorted(adf["r_max_A"].unique().tolist())),
-        source=SOURCE,
-        convention=TRAVIS if curves["value_unit"].str.contains("TRAVIS").any() else CGDISTILL,
-    )
+    held = set(curves["metric"])
+    settings = {
+        name: command.settings_of(curves[curves["metric"] == name], names, SOURCE)
+        for name, command in metric_commands().items()
+        if name in held
+    }
+    convention = TRAVIS if curves["value_unit"].str.contains("TRAVIS").any() else CGDISTILL
+    return StructureSpec(settings, SOURCE, convention)
 
 
-def _analyse(trajectory: BeadTrajectory, spec: StructureSpec, metrics: Sequence[str], threads: int) -> Analysed:
+def _analyse(trajectory: BeadTrajectory, spec: StructureSpec, threads: int) -> Analysed:
     """Curves of all frames, and a line that describes them."""
     times: list[float] = []
     volumes: list[float] = []
@@ -228,14 +182,14 @@ def _analyse(trajectory: BeadTrajectory, spec: StructureSpec, metrics: Sequence[
             yield frame.positions_A, frame.cell_A
 
     names, types = trajectory.type_names, trajectory.bead_types
-    curves = compute_curves(frames(), names, types, spec, threads, metrics, trajectory.source)
+    curves = compute_curves(frames(), names, types, spec, threads, trajectory.source)
     counts = ", ".join(f"{n} {name}" for name, n in zip(names, np.bincount(types).tolist(), strict=False))
     when = f", {times[0]:g} to {times[-1]:g} ps" if np.isfinite(times).all() else ""
     volume_A3 = float(np.mean(volumes))
     number = "1 frame" if len(times) == 1 else f"{len(times)} frames"
     where = f"{len(types)} beads ({counts}) in {volume_A3:.1f} A^3"
     text = f"{trajectory.source}: {number}{when}; {where}; convention {spec.convention}"
-    return Analysed(curves, text, volume_A3)
+    return Analysed(curves, text, System(Beads.of(names, types), volume_A3=volume_A3))
 
 
 def _curves_on_disk(paths: Sequence[Path]) -> pd.DataFrame | None:
@@ -247,7 +201,7 @@ def _curves_on_disk(paths: Sequence[Path]) -> pd.DataFrame | None:
         raise InputError(SOURCE, "files", f"{len(paths)}, the first with curves", "one file of curves")
     if not path.is_file():
         raise InputError(path, "file", "nothing", "curves")
-    return read_curves(path) if path.suffix == ".parquet" else read_table(path, RUN_COLUMNS + CURVE_COLUMNS)
+    return read_curves(path) if path.suffix == ".parquet" else read_table(path, RUN_KEY + CURVE_COLUMNS)
 
 
 def _plain(value: Any) -> Any:

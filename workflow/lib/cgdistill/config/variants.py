@@ -7,23 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import InputError
-
-#: The teachers one by one.
-TEACHERS = "T"
-#: Member name of a variant that is one model (or one ensemble evaluated together).
-ENSEMBLE = "ensemble"
+from ..core.vocabulary import ENSEMBLE, TEACHERS, ModelKind
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One kind of model.
+    """One variant of the comparison.
 
     Attributes
     ----------
     name: in paths; distinct from others even where case is ignored.
     label: in tables and figures.
-    kind: ``teacher`` (each teacher by itself), ``teacher_ensemble`` (all at each step), ``single`` (a
-        student per teacher) or ``ensemble`` (one student of the mean of the teachers).
+    kind: one of `ModelKind`.
     weights: loss weights by target, empty for teachers.
     """
 
@@ -34,7 +29,7 @@ class Variant:
 
     def members(self, teacher_names: Sequence[str]) -> list[str]:
         """Member names: one per teacher, or the one ensemble."""
-        return list(teacher_names) if self.kind in ("teacher", "single") else [ENSEMBLE]
+        return list(teacher_names) if ModelKind(self.kind).per_teacher else [ENSEMBLE]
 
 
 def teacher_names(seeds: Sequence[int]) -> list[str]:
@@ -45,7 +40,10 @@ def teacher_names(seeds: Sequence[int]) -> list[str]:
 def teacher_variants(n_teachers: int) -> list[Variant]:
     """The two variants that need no student: T and T<n> (T8 for eight teachers)."""
     name = f"{TEACHERS}{n_teachers}"
-    return [Variant(TEACHERS, TEACHERS, "teacher", {}), Variant(name, name, "teacher_ensemble", {})]
+    return [
+        Variant(TEACHERS, TEACHERS, ModelKind.TEACHER.value, {}),
+        Variant(name, name, ModelKind.TEACHER_ENSEMBLE.value, {}),
+    ]
 
 
 def all_variants(n_teachers: int, students: Sequence[Variant]) -> list[Variant]:

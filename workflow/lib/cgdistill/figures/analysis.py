@@ -13,7 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..runtime.atomic_files import whole_file
-from .curves import X_LABELS, y_label
+from ..structure.metrics import PRESENTATIONS
+from ..structure.metrics.presentation import Parameter
+from .curves import y_label
 from .style import RC, REFERENCE_COLOUR, SMALL, new_figure, plain, styled
 
 _COLUMNS = 3
@@ -31,42 +33,43 @@ def analysis_figure(curves: Mapping[str, pd.DataFrame], reference: str | None = 
     """
     first = next(iter(curves.values()))
     several = len(curves) > 1
-    # Of one trajectory the radii of an ADF share a panel.
-    radii = first["r_max_A"].fillna(0.0) * several
-    panels = list(dict.fromkeys(zip(first["metric"], first["item"], radii, strict=True)))
+    # Of one trajectory the curves of one item share a panel.
+    values = first["parameter"].fillna(0.0) * several
+    panels = list(dict.fromkeys(zip(first["metric"], first["item"], values, strict=True)))
     columns = min(_COLUMNS, len(panels))
     rows = math.ceil(len(panels) / columns)
     figure, grid = new_figure(rows, columns, 3.0 * columns + 0.6, 2.2 * rows + 0.6)
     axes_of = [axes for row in grid for axes in row]
     colours = iter(sns.color_palette("colorblind", len(curves)))
     looks = {label: REFERENCE_COLOUR if label == reference else next(colours) for label in curves}
-    for axes, (metric, item, radius) in zip(axes_of, panels, strict=False):
+    for axes, (metric, item, value) in zip(axes_of, panels, strict=False):
+        shown = PRESENTATIONS[metric]
         for label, table in curves.items():
             chosen = table[(table["metric"] == metric) & (table["item"] == item)]
             if several:
-                chosen = chosen[chosen["r_max_A"].fillna(0.0) == radius]
+                chosen = chosen[chosen["parameter"].fillna(0.0) == value]
                 axes.plot(chosen["x"], chosen["value"], color=looks[label], label=plain(label))
             else:
-                _draw_radii(axes, chosen)
-        axes.set_title(plain(item) + (f", {radius:g} Å" if radius else ""))
-        axes.set_xlabel(X_LABELS[metric])
+                _draw_parameters(axes, chosen, shown.parameter)
+        axes.set_title(plain(item) + (f", {shown.parameter.text(value)}" if value and shown.parameter else ""))
+        axes.set_xlabel(shown.x_label)
         axes.set_ylabel(y_label(metric, first[first["metric"] == metric]))
         axes.set_ylim(bottom=0)
-        if metric == "adf":
-            axes.set_xticks(range(0, 181, 60))
+        if shown.x_ticks is not None:
+            axes.set_xticks(shown.x_ticks)
     for axes in axes_of[len(panels) :]:
         axes.set_axis_off()
-    if several or panels[0][0] == "adf":
+    if several or PRESENTATIONS[panels[0][0]].parameter:
         axes_of[0].legend(fontsize=SMALL, handlelength=1.6)
     return figure
 
 
-def _draw_radii(axes: Axes, table: pd.DataFrame) -> None:
-    """A curve without a radius, or one for each."""
-    radii = table["r_max_A"].fillna(0.0)
-    for radius, colour in zip(radii.unique(), sns.color_palette("colorblind", radii.nunique()), strict=True):
-        curve = table[radii == radius]
-        axes.plot(curve["x"], curve["value"], color=colour, label=f"{radius:g} Å")
+def _draw_parameters(axes: Axes, table: pd.DataFrame, parameter: Parameter | None) -> None:
+    """A curve without a parameter, or one for each of its values."""
+    values = table["parameter"].fillna(0.0)
+    for value, colour in zip(values.unique(), sns.color_palette("colorblind", values.nunique()), strict=True):
+        curve = table[values == value]
+        axes.plot(curve["x"], curve["value"], color=colour, label=parameter.text(value) if parameter else None)
 
 
 def write_figure(figure: Figure, path: str | Path) -> None:

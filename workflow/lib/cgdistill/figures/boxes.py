@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from .pictures import Picture, type_colours
+from ..structure.files import read_curves
+from .pictures import Picture, take_pictures, type_colours
 from .style import FONT_SIZE, SMALL, new_figure, plain, styled
+
+if TYPE_CHECKING:
+    from .run_files import BoxFiles
 
 _WHEN = ("first", "last")
 _LONG = 9
@@ -49,3 +54,9 @@ def boxes_figure(pictures: Sequence[Picture], type_names: Sequence[str]) -> Figu
     ]  # fmt: skip
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return figure
+
+
+def draw(files: BoxFiles) -> Figure:
+    """First and last frames of the reference and of one run per kind of model."""
+    labels = {model.name: model.label for model in files.palette.models}
+    return boxes_figure(*take_pictures(files.beads, files.trajectories, read_curves(files.reference), labels=labels))

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from ..core.vocabulary import ModelKind
+from ..io.csv_tables import read_table
 from .style import SMALL, Palette, new_figure, plain, styled
+
+if TYPE_CHECKING:
+    from .run_files import NetworkFiles
 
 _BAND = "#ead9a8"
 _ESTIMATE = "#8a6d0b"
@@ -18,7 +25,7 @@ def _with_ensemble(training: pd.DataFrame, ceiling: pd.DataFrame, palette: Palet
     rows = [
         {"variant": model.name, "bead_type": row.bead_type, "r2": row.r2_mean_teacher}
         for model in palette.models
-        if model.kind == "teacher_ensemble" and not (training["variant"] == model.name).any()
+        if model.kind == ModelKind.TEACHER_ENSEMBLE and not (training["variant"] == model.name).any()
         for row in ceiling.itertuples()
     ]
     return pd.concat([training, pd.DataFrame(rows)], ignore_index=True) if rows else training
@@ -39,8 +46,8 @@ def ceiling_figure(ceiling: pd.DataFrame, training: pd.DataFrame, palette: Palet
     """
     own = _with_ensemble(training[(training["split"] == split) & (training["target"] == "F")], ceiling, palette)
     names = [model.name for model in palette.models if (own["variant"] == model.name).any()]
-    kinds = list(ceiling["bead_type"])
-    figure, panels = new_figure(1, len(kinds), 2.15 * len(kinds) + 1.0, 1.5 + 0.24 * len(names), sharey=True)
+    bead_types = list(ceiling["bead_type"])
+    figure, panels = new_figure(1, len(bead_types), 2.15 * len(bead_types) + 1.0, 1.5 + 0.24 * len(names), sharey=True)
     bounded = ceiling["upper"].notna()
     for axes, row in zip(panels[0], ceiling.itertuples(), strict=True):
         reach = max(row.estimate, row.lower, row.upper if row.upper == row.upper else 0.0, row.r2_train)
@@ -95,3 +102,8 @@ def ceiling_figure(ceiling: pd.DataFrame, training: pd.DataFrame, palette: Palet
         handles.append(Line2D([], [], color=_ESTIMATE, linestyle="--", label="noise ceiling: lower bound alone"))
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return figure
+
+
+def draw(files: NetworkFiles) -> Figure:
+    """R² of all models against the ceiling."""
+    return ceiling_figure(read_table(files.ceiling, ["bead_type", "estimate"]), files.metrics, files.palette)

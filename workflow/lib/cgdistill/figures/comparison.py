@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -10,9 +12,13 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ..io.csv_tables import read_table
 from ..statistics.comparison import BETTER, NO_TEST, SAME, WORSE
-from ..structure.metrics import METRIC_TITLES
+from ..structure.error_tables import shown_metrics
 from .style import NEUTRAL_COLOUR, Palette, new_figure, styled
+
+if TYPE_CHECKING:
+    from .run_files import StructureFiles
 
 #: Marks of the model of the row against that of the column.
 MARKS = {BETTER: "v", WORSE: "^", SAME: "_", NO_TEST: "x"}
@@ -31,16 +37,16 @@ def comparison_figure(comparisons: pd.DataFrame, palette: Palette) -> Figure:
     ----------
     comparisons: columns of `statistics.COMPARISON_COLUMNS`.
     """
-    metrics = [metric for metric in METRIC_TITLES if (comparisons["metric"] == metric).any()]
+    metrics = shown_metrics(comparisons)
     n_models = len(palette.models)
     side = 0.6 + 0.24 * n_models
     figure, panels = new_figure(1, max(len(metrics), 1), max(len(metrics), 1) * side + 1.7, side + 1.3, sharey=True)
-    matrices = {metric: matrices_of(comparisons[comparisons["metric"] == metric], palette) for metric in metrics}
-    largest = [np.nanmax(np.abs(differences), initial=0.0) for differences, _ in matrices.values()]
+    matrices = [matrices_of(comparisons[comparisons["metric"] == shown.name], palette) for shown in metrics]
+    largest = [np.nanmax(np.abs(differences), initial=0.0) for differences, _ in matrices]
     scale = ScalarMappable(Normalize(-100 * max(largest, default=0), 100 * max(largest, default=0)), _COLOURS)
-    for axes, metric in zip(panels[0], metrics, strict=False):
-        _matrix(axes, *matrices[metric], palette, scale)
-        axes.set_title(METRIC_TITLES[metric])
+    for axes, shown, matrix in zip(panels[0], metrics, matrices, strict=False):
+        _matrix(axes, *matrix, palette, scale)
+        axes.set_title(shown.title)
     figure.colorbar(scale, ax=panels[0], label="row less column / %", shrink=0.8, pad=0.01)
     handles = [
         Line2D([], [], linestyle="none", marker=mark, color="#222222", markersize=5, label=_TEXTS[outcome])
@@ -91,3 +97,9 @@ def _matrix(axes: Axes, differences: np.ndarray, outcomes: np.ndarray, palette: 
     for edge in axes.spines.values():
         edge.set_color(NEUTRAL_COLOUR)
         edge.set_visible(False)
+
+
+def draw(files: StructureFiles) -> Figure:
+    """All pairs of models."""
+    table = read_table(files.comparisons, ["metric", "variant_a", "variant_b", "outcome"])
+    return comparison_figure(table, files.palette)

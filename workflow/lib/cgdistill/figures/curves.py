@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,18 +17,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ..core.vocabulary import RunStatus
+from ..core.vocabulary import REFERENCE, RunStatus
+from ..structure.error_tables import of_metric
+from ..structure.metrics import PRESENTATIONS
 from .bars import draw_bars
-from .style import FONT_SIZE, REFERENCE_COLOUR, REFERENCE_LABEL, SMALL, Palette, panel_grid, plain, styled, text_width
+from .style import FONT_SIZE, REFERENCE_COLOUR, SMALL, Palette, panel_grid, plain, styled, text_width
 
-X_LABELS = {"rdf": "$r$ / Å", "adf": "angle / degree", "cdf": "merge distance / Å"}
-_Y_LABELS = {"rdf": "$g(r)$", "adf": "$P(\\theta)$", "cdf": "CDF"}
-_SHOWN_UNITS = {"1/deg": " / degree$^{-1}$", "1/A": " / Å$^{-1}$", "1": ""}
-_TAE_LABELS = {"rdf": "TAE / Å", "adf": "TAE", "cdf": "TAE"}
+if TYPE_CHECKING:
+    from .run_files import StructureFiles
+
 _REFERENCE_WIDTH = 2.2
 _NONE = pd.DataFrame(columns=["x", "mean", "std"], dtype=np.float64)
 
-#: Curves of one metric and radius by item.
+#: Curves of one metric and value of its parameter by item.
 ByItem = dict[str, pd.DataFrame]
 
 
@@ -36,7 +37,7 @@ ByItem = dict[str, pd.DataFrame]
 class Line:
     """One curve in every row: how it looks, and ``by_item`` with columns x, mean, std (items may be missing).
 
-    ``note`` stands behind the label in legends.
+    ``note`` follows the label in legends.
     """
 
     key: str
@@ -60,29 +61,27 @@ def mean_and_spread(curves: pd.DataFrame, runs: pd.DataFrame | None) -> pd.DataF
 
     Parameters
     ----------
-    curves: runs of one variant: member, replica, metric, item, r_max_A, x, value, value_unit.
+    curves: runs of one variant: member, replica, metric, item, parameter, x, value, value_unit.
     runs: columns member, replica, status; all runs count where it is None.
 
     Returns
     -------
-    Columns metric, item, r_max_A, x, mean, std (ddof 1; NaN for one run), n, value_unit.
+    Columns metric, item, parameter, x, mean, std (ddof 1; NaN for one run), n, value_unit.
     """
     if runs is not None:
         finished = runs.loc[runs["status"] == RunStatus.FINISHED, ["member", "replica"]]
         curves = curves.merge(finished, on=["member", "replica"])
     names = [name for name in ("metric", "item", "value_unit") if name in curves.columns]
     keys = curves.assign(**{name: curves[name].astype("category") for name in names})  # text is slow to group by
-    by = [*names, "r_max_A", "x"]
+    by = [*names, "parameter", "x"]
     grouped = keys.groupby(by, sort=False, dropna=False, observed=True)["value"]
     table: pd.DataFrame = grouped.agg(mean="mean", std="std", n="size").reset_index()
     return table.astype({name: "object" for name in names})
 
 
-def by_item(table: pd.DataFrame, metric: str, r_max_A: float = math.nan) -> ByItem:
-    """Curves of one metric (of one radius for the ADF) out of a table of `mean_and_spread`, in its order."""
-    chosen = table[table["metric"] == metric]
-    if not math.isnan(r_max_A):
-        chosen = chosen[(chosen["r_max_A"] - r_max_A).abs() < 1e-6]
+def by_item(table: pd.DataFrame, metric: str, parameter: float = math.nan) -> ByItem:
+    """Curves of one metric and value of its parameter out of a table of `mean_and_spread`, in its order."""
+    chosen = of_metric(table, metric, parameter)
     return {str(item): part for item, part in chosen.groupby("item", sort=False)}
 
 
@@ -106,28 +105,28 @@ def curves_figure(
     curves: Mapping[str, pd.DataFrame],
     palette: Palette,
     n_failed: Mapping[str, int],
-    r_max_A: float = math.nan,
+    parameter: float = math.nan,
     errors: pd.DataFrame | None = None,
 ) -> Figure:
-    """All items of one metric (of one radius for the ADF), families of models side by side.
+    """All items of one metric and value of its parameter, families of models side by side.
 
     Parameters
     ----------
     reference: tables of `mean_and_spread` of the reference.
     curves: the same of each variant by name.
     n_failed: failed runs of each variant.
-    errors: rows of the summary of this metric and radius, as of `grid_figure`, with ``key`` the variant.
+    errors: rows of the summary of this metric and parameter, as of `grid_figure`, with ``key`` the variant.
     """
     columns = []
     for title, models in palette.families():
         lines = [
             Line(model.name, palette.label(model.name), palette.colour(model.name), palette.line(model.name),
-                 by_item(curves[model.name], metric, r_max_A) if model.name in curves else {},
+                 by_item(curves[model.name], metric, parameter) if model.name in curves else {},
                  failed_note(n_failed.get(model.name, 0)))
             for model in models
         ]  # fmt: skip
         columns.append(Column(title, lines))
-    return grid_figure(metric, by_item(reference, metric, r_max_A), columns, errors)
+    return grid_figure(metric, by_item(reference, metric, parameter), columns, errors)
 
 
 @styled
@@ -174,20 +173,15 @@ def grid_figure(
             if row is panels[0]:
                 row[-1].set_title("Total absolute error")
             if row is panels[-1]:
-                row[-1].set_xlabel(_TAE_LABELS[metric])
+                row[-1].set_xlabel(PRESENTATIONS[metric].error_label)
     return figure
 
 
 def limits_of_x(reference: ByItem, metric: str) -> tuple[float, float]:
-    """Range of the axis, without the part where no reference curve has anything."""
+    """Range of the axis, without the parts where no curve of the reference has anything."""
     x = np.concatenate([curve["x"].to_numpy(dtype=np.float64) for curve in reference.values()])
     mean = np.concatenate([curve["mean"].to_numpy(dtype=np.float64) for curve in reference.values()])
-    filled, end = x[mean > 1e-6], float(x.max())
-    if metric == "adf" or not len(filled):
-        return 0.0, end
-    if metric == "rdf":
-        return max(0.0, float(filled.min()) - 1.0), end
-    return 0.0, min(end, float(filled.max()) + 2.0)
+    return PRESENTATIONS[metric].x_limits(x, mean)
 
 
 def failed_note(number: int) -> str:
@@ -198,7 +192,7 @@ def failed_note(number: int) -> str:
 def y_label(metric: str, curve: pd.DataFrame) -> str:
     """Label of the axis of values, with the unit that the curve says."""
     unit = str(curve["value_unit"].iloc[0]) if "value_unit" in curve.columns and len(curve) else "1"
-    return _Y_LABELS[metric] + _SHOWN_UNITS.get(unit, plain(f", {unit}"))
+    return PRESENTATIONS[metric].y_label(unit)
 
 
 def _label_axes(axes: Axes, metric: str, curve: pd.DataFrame, first: bool, last: bool) -> None:
@@ -208,7 +202,7 @@ def _label_axes(axes: Axes, metric: str, curve: pd.DataFrame, first: bool, last:
     else:
         axes.tick_params(labelleft=False)
     if last:
-        axes.set_xlabel(X_LABELS[metric])
+        axes.set_xlabel(PRESENTATIONS[metric].x_label)
     else:
         axes.tick_params(labelbottom=False)
 
@@ -226,7 +220,7 @@ def _highest(tables: Sequence[ByItem], item: str) -> float:
 
 def _legend(axes: Axes, column: Column) -> None:
     """Legend of one column above its first panel."""
-    handles = [Line2D([], [], color=REFERENCE_COLOUR, linewidth=_REFERENCE_WIDTH, label=REFERENCE_LABEL)]
+    handles = [Line2D([], [], color=REFERENCE_COLOUR, linewidth=_REFERENCE_WIDTH, label=REFERENCE)]
     handles += [
         Line2D([], [], color=line.colour, linestyle=line.style, label=line.label + line.note) for line in column.lines
     ]
@@ -235,3 +229,9 @@ def _legend(axes: Axes, column: Column) -> None:
         columnspacing=1.2, labelspacing=0.25, borderaxespad=0.3, title=column.title or None,
         title_fontproperties={"weight": "bold", "size": FONT_SIZE},
     )  # fmt: skip
+
+
+def draw(files: StructureFiles, metric: str, parameter: float) -> Figure:
+    """Curves of all models of one metric and parameter."""
+    bars = files.bars(metric, parameter)
+    return curves_figure(metric, files.target, files.means, files.palette, files.n_failed, parameter, bars)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,9 @@ from ..io.csv_tables import read_table
 from ..md.run_record import read_record
 from ..runtime.job import log
 from .style import FAILED_COLOUR, Palette, new_figure, styled
+
+if TYPE_CHECKING:
+    from .run_files import StabilityFiles
 
 _MAX_POINTS = 400
 #: With more runs the lines of an SVG are an image: paths of all samples would make megabytes.
@@ -186,3 +190,8 @@ def _limits(traces: Sequence[EnergyTrace]) -> tuple[float, float]:
     low, high = (float(value) for value in np.percentile(values, [0.2, 99.8]))
     margin = 0.12 * (high - low) or 1.0
     return low - margin, high + margin
+
+
+def draw(files: StabilityFiles) -> Figure:
+    """Energies of all simulations."""
+    return energy_figure(read_traces(files.records, files.run_table), files.palette)

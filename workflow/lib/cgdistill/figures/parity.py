@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,6 +17,9 @@ from ..data.split import read_split
 from ..training.metrics import error_measures
 from ..training.predictions import read_predictions
 from .style import SMALL, Palette, new_figure, plain, styled
+
+if TYPE_CHECKING:
+    from .run_files import NetworkFiles
 
 _CMAP = "viridis"
 
@@ -79,6 +82,11 @@ def parity_figure(parities: Sequence[Parity]) -> Figure:
 
     Measures are over all components, also those beyond the range shown.
     """
+    if not parities:
+        figure, panels = new_figure(1, 1, 4.2, 1.0)
+        panels[0][0].set_axis_off()
+        panels[0][0].text(0.5, 0.5, "no student of all teachers is used", ha="center", va="center")
+        return figure
     columns = min(3, len(parities))
     rows = -(-len(parities) // columns)
     figure, panels = new_figure(rows, columns, 3.5 * columns + 0.7, 3.5 * rows + 0.2)
@@ -123,3 +131,8 @@ def _counts(parity: Parity, reach: float, n_bins: int) -> np.ndarray:
         places.append(place)
     index = (places[0] * n_bins + places[1])[inside].astype(np.int64)
     return np.bincount(index, minlength=n_bins * n_bins).reshape(n_bins, n_bins).astype(np.float64)
+
+
+def draw(files: NetworkFiles) -> Figure:
+    """Parity of the students of all teachers."""
+    return parity_figure(files.parities[1])

@@ -26,6 +26,7 @@ from ..data.beads import BeadFile
 from ..geometry.cells import wrap
 from ..io.lammps_dump import DumpFrame, read_dump
 from ..runtime.job import log
+from ..structure.metrics.rdf import RDF
 from . import ovito_render
 
 #: Of bead types, in the order of their index; more types go round again.
@@ -78,12 +79,12 @@ def touching_radii_A(reference: pd.DataFrame, type_names: Sequence[str]) -> np.n
     reference: curves of the reference (`structure.curves`); types without an RDF of their own get a default.
     """
     radii = np.full(len(type_names), DEFAULT_RADIUS_A)
-    curves = reference[reference["metric"] == "rdf"]
-    for kind, name in enumerate(type_names):
+    curves = reference[reference["metric"] == RDF.metric]
+    for index, name in enumerate(type_names):
         own = curves[curves["item"] == f"{name}-{name}"].sort_values("x")
         near = own.loc[own["value"] >= _TOUCHING, "x"]
         if len(near):
-            radii[kind] = float(near.iloc[0]) / 2
+            radii[index] = float(near.iloc[0]) / 2
     return radii
 
 

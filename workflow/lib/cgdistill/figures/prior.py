@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ..core.units import BOLTZMANN_kcal_mol_K
+from ..io.csv_tables import read_table
+from ..structure.files import read_curves
+from ..structure.metrics.rdf import RDF
+from .curves import mean_and_spread
 from .style import NEUTRAL_COLOUR, REFERENCE_COLOUR, new_figure, plain, styled
+
+if TYPE_CHECKING:
+    from .run_files import NetworkFiles
 
 _PRIOR_COLOUR = "#b5179e"
 _TOP_kcal_mol = 6.0
@@ -27,7 +36,7 @@ def prior_figure(prior: pd.DataFrame, reference: pd.DataFrame, temperature_K: fl
     rows = -(-len(prior) // columns)
     figure, panels = new_figure(rows, columns, 3.4 * columns + 0.4, 2.2 * rows + 0.8, sharey=True)
     flat = [axes for row in panels for axes in row]
-    rdf = reference[reference["metric"] == "rdf"]
+    rdf = reference[reference["metric"] == RDF.metric]
     low = -1.0
     for axes, pair in zip(flat, prior.itertuples(index=False), strict=False):
         lowest = float(pair.lowest_distance_A)  # type: ignore[arg-type]
@@ -55,3 +64,10 @@ def prior_figure(prior: pd.DataFrame, reference: pd.DataFrame, temperature_K: fl
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=3)
     return figure
+
+
+def draw(files: NetworkFiles) -> Figure:
+    """Repulsion of all pairs and the reference's potential of mean force."""
+    columns = ["bead_1", "bead_2", "E0_kcal_mol", "a_per_A", "lowest_distance_A"]
+    reference = mean_and_spread(read_curves(files.reference), None)
+    return prior_figure(read_table(files.prior, columns), reference, files.temperature_K)

@@ -7,6 +7,7 @@ the mean over all runs of a model, and over neighbouring windows in time where t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,8 +18,12 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from .catalogue import GROUPS
-from .style import FONT_SIZE, REFERENCE_COLOUR, REFERENCE_LABEL, SMALL, Model, Palette, panel_grid, plain, styled
+from ..config.models import Model, in_groups
+from ..core.vocabulary import REFERENCE
+from .style import FONT_SIZE, REFERENCE_COLOUR, SMALL, Palette, panel_grid, plain, styled
+
+if TYPE_CHECKING:
+    from .run_files import StabilityFiles
 
 #: Lines in a panel at most: those of Olowookere et al. (arXiv 2510.26650), every 10 ps from 0 to 300 ps.
 _MOST_LINES = 31
@@ -51,10 +56,8 @@ def resolved_figure(
     end_ps = float(found.max()) if len(found) else 1.0
     target = None if reference is None else reference.groupby(["item", "x"], sort=False)["value"].mean().reset_index()
     figures = {}
-    for group, kinds in GROUPS:
-        members = [model for model in palette.models if model.kind in kinds]
-        if members:
-            figures[group] = _figure(members, means, resolved_by_variant, target, palette, end_ps)
+    for group, members in in_groups(palette.models).items():
+        figures[group] = _figure(members, means, resolved_by_variant, target, palette, end_ps)
     return figures
 
 
@@ -136,6 +139,11 @@ def _colour_bar(figure: Figure, norm: Normalize, reference: bool) -> None:
     bar.tick_params(labelsize=SMALL, length=2, pad=1)
     figure.text((_LEFT + 0.1 + length) / width, 1.0 - 0.21 / height, "time / ps", va="center", fontsize=SMALL)
     if reference:
-        line = Line2D([], [], color=REFERENCE_COLOUR, linewidth=1.8, label=REFERENCE_LABEL)
+        line = Line2D([], [], color=REFERENCE_COLOUR, linewidth=1.8, label=REFERENCE)
         place = ((_LEFT + 0.9 + length) / width, 1.0 - 0.21 / height)
         figure.legend(handles=[line], loc="center left", bbox_to_anchor=place, fontsize=SMALL)
+
+
+def draw(files: StabilityFiles, group: str) -> Figure:
+    """Cluster distribution functions in time of one group of models."""
+    return files.resolved_figures[group]

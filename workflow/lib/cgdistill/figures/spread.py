@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from .style import REFERENCE_COLOUR, REFERENCE_LABEL, Palette, new_figure, plain, styled
+from ..core.vocabulary import REFERENCE
+from ..io.csv_tables import read_table
+from .style import REFERENCE_COLOUR, Palette, new_figure, plain, styled
 
-#: A point stands for at least so many beads.
+if TYPE_CHECKING:
+    from .run_files import NetworkFiles
+
+#: Smallest number of beads of a point.
 _FEWEST = 10
 
 
@@ -30,32 +37,32 @@ def spread_figure(spread: pd.DataFrame, palette: Palette, fewest: int = _FEWEST)
         & (spread["bead_type"] != "all")
         & (spread["n"] >= fewest)
     ]
-    kinds = list(dict.fromkeys(binned["bead_type"]))
+    bead_types = list(dict.fromkeys(binned["bead_type"]))
     present = set(binned["source"])
     columns = [(title, [model for model in models if model.name in present]) for title, models in palette.families()]
     columns = [(title, models) for title, models in columns if models] or [("", [])]
     figure, panels = new_figure(
-        max(len(kinds), 1),
+        max(len(bead_types), 1),
         len(columns),
         2.75 * len(columns) + 0.5,
-        1.75 * max(len(kinds), 1) + 1.1,
+        1.75 * max(len(bead_types), 1) + 1.1,
         sharey=True,
         sharex=True,
     )
-    for row, kind in zip(panels, kinds, strict=False):
-        own = binned[binned["bead_type"] == kind]
+    for row, bead_type in zip(panels, bead_types, strict=False):
+        own = binned[binned["bead_type"] == bead_type]
         for axes, (title, models) in zip(row, columns, strict=True):
-            _line(axes, own[own["source"] == REFERENCE_LABEL], REFERENCE_COLOUR, "-", f"spread-{REFERENCE_LABEL}")
+            _line(axes, own[own["source"] == REFERENCE], REFERENCE_COLOUR, "-", f"spread-{REFERENCE}")
             for model in models:
                 table = own[own["source"] == model.name]
                 _line(axes, table, palette.colour(model.name), palette.line(model.name), f"spread-{model.name}")
             if row is panels[0]:
                 axes.set_title(plain(title))
-        row[0].set_ylabel(plain(kind))
+        row[0].set_ylabel(plain(bead_type))
     panels[0][0].set_ylim(bottom=0)
     figure.supxlabel("distance to the nearest bead / Å", fontsize=9)
     figure.supylabel("spread of the teachers' forces / their mean force", fontsize=9)
-    handles = [Line2D([], [], color=REFERENCE_COLOUR, label=f"{REFERENCE_LABEL} (test frames)")]
+    handles = [Line2D([], [], color=REFERENCE_COLOUR, label=f"{REFERENCE} (test frames)")]
     handles += [
         Line2D([], [], color=palette.colour(model.name), linestyle=palette.line(model.name), marker="o", markersize=3,
                label=palette.label(model.name))
@@ -73,3 +80,8 @@ def _line(axes: object, table: pd.DataFrame, colour: str, style: object, gid: st
     middle = (table["r_low_A"] + table["r_high_A"]) / 2
     relative = table["force_spread_kcal_mol_A"] / table["force_rms_kcal_mol_A"]
     axes.plot(middle, relative, color=colour, linestyle=style, marker="o", markersize=3, linewidth=1.2, gid=gid)  # type: ignore[attr-defined]
+
+
+def draw(files: NetworkFiles) -> Figure:
+    """Spread of the teachers by distance."""
+    return spread_figure(read_table(files.spread, ["source", "bead_type"]), files.palette)

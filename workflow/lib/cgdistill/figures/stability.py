@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,8 +15,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ..config.models import Model
+from ..core.vocabulary import REFERENCE
+from ..structure.files import read_series
 from ..structure.series import CDF_PEAK, LARGEST_CLUSTER, PRODUCTION, RDF_PEAK, RDF_PEAK_HEIGHT
-from .style import NEUTRAL_COLOUR, REFERENCE_COLOUR, REFERENCE_LABEL, SMALL, Model, Palette, panel_grid, plain, styled
+from .style import NEUTRAL_COLOUR, REFERENCE_COLOUR, SMALL, Palette, panel_grid, plain, styled
+
+if TYPE_CHECKING:
+    from .run_files import StabilityFiles
 
 _TITLES = {
     LARGEST_CLUSTER: "share in\nlargest cluster",
@@ -184,7 +191,7 @@ def _start_of_production(series_by_variant: Mapping[str, pd.DataFrame]) -> float
 
 
 def _legend(axes: Axes, title: str, members: list[Model], palette: Palette, reference: bool) -> None:
-    level = Line2D([], [], color=REFERENCE_COLOUR, linewidth=1.2, label=f"{REFERENCE_LABEL} (mean)")
+    level = Line2D([], [], color=REFERENCE_COLOUR, linewidth=1.2, label=f"{REFERENCE} (mean)")
     handles = [level] if reference else []
     for model in members:
         look = {"color": palette.colour(model.name), "linestyle": palette.line(model.name)}
@@ -194,3 +201,9 @@ def _legend(axes: Axes, title: str, members: list[Model], palette: Palette, refe
         bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=SMALL, handlelength=2.2, columnspacing=1.0, labelspacing=0.25,
         borderaxespad=0.3,
     )  # fmt: skip
+
+
+def draw(files: StabilityFiles) -> Figure:
+    """Peaks and clusters of all models."""
+    reference = read_series(files.reference_series)
+    return stability_figure(files.series_by_variant, files.run_table, files.palette, reference)

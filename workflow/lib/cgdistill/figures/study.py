@@ -20,9 +20,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
-from ..structure.metrics import METRIC_TITLES, TAE_UNITS
-from .style import NEUTRAL_COLOUR, SMALL, Model, Palette, models_in_order, new_figure, plain, styled, text_width
-from .tae import axis_label
+from ..config.models import Model, models_in_order
+from ..core.vocabulary import ModelKind
+from ..structure.metrics import PRESENTATIONS
+from .style import NEUTRAL_COLOUR, SMALL, Palette, new_figure, plain, styled, text_width
 
 #: Values that span more than this factor get a logarithmic axis: settings, and what is drawn against them.
 _LOG_SETTINGS, _LOG_VALUES = 8.0, 30.0
@@ -76,7 +77,7 @@ class _Panel:
 
 def tae_columns(metric: str) -> dict[str, str]:
     """Columns of an error in the table of a study by their name in the summary: ``ci_low`` -> ``tae_rdf_ci_low_A``."""
-    unit = "_A" if TAE_UNITS[metric] == "Å" else ""
+    unit = PRESENTATIONS[metric].error_ending
     return {name: f"tae_{metric}{ending}{unit}" for name, ending in _ERRORS.items()}
 
 
@@ -116,7 +117,7 @@ def models_of(table: pd.DataFrame) -> tuple[list[Model], list[str]]:
     """
     keys = []
     for name, label, kind in table[["variant", "label", "kind"]].itertuples(index=False, name=None):
-        keys.append((kind,) if kind == "teacher_ensemble" else (kind, name, label))
+        keys.append((kind,) if kind == ModelKind.TEACHER_ENSEMBLE else (kind, name, label))
     names: dict[tuple, str] = {}
     labels: dict[str, str] = {}
     for key in dict.fromkeys(keys):
@@ -161,11 +162,11 @@ def _is_number(key: str, values: pd.Series) -> bool:
 
 def _panels(table: pd.DataFrame) -> list[_Panel]:
     found = []
-    for metric in METRIC_TITLES:
+    for metric, shown in PRESENTATIONS.items():
         columns = tae_columns(metric)
         if table[columns["mean"]].notna().any():
             mean, low, high = (table[columns[name]].astype(float) for name in ("mean", "ci_low", "ci_high"))
-            found.append(_Panel(f"tae_{metric}", METRIC_TITLES[metric], axis_label(metric), mean, low, high))
+            found.append(_Panel(f"tae_{metric}", shown.title, shown.long_error_label, mean, low, high))
     share = table["n_stable"].astype(float) / table["n_runs"].astype(float)
     return [
         *found,
@@ -238,7 +239,7 @@ def _tick_texts(axis: CellAxis, width: float) -> tuple[list[str], bool]:
 
 
 def _in_lines(text: str, letters: int) -> list[str]:
-    """A text in lines of so many letters, broken between words; none where that cannot be."""
+    """A text in lines of this number of letters, broken between words; none where that cannot be."""
     if "\n" in text:
         lines = text.split("\n")
     else:

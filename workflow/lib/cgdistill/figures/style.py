@@ -1,16 +1,14 @@
 """One look for all figures: colours and order of the models, sizes, and how figures are written.
 
 A model has the same colour in every figure of every run: the variants of Olowookere et al.
-(arXiv 2510.26650) have fixed ones, others take the next free colour of their family. Families: T (the
-teachers one by one), T8 (all of them at each step, however many), S1 (students of one teacher), S8 (of the ensemble).
+(arXiv 2510.26650) have fixed ones, others take the next free colour of their family (`config.models`).
 """
 
 from __future__ import annotations
 
 import colorsys
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from io import StringIO
 from pathlib import Path
@@ -24,26 +22,16 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+from ..config.models import GROUP_TITLES, Model, in_groups
+from ..core.vocabulary import ModelKind
 from ..runtime.atomic_files import whole_file
-from .catalogue import GROUPS
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-REFERENCE_LABEL = "AA"
 REFERENCE_COLOUR = "#000000"
 FAILED_COLOUR = "#c1121f"
 NEUTRAL_COLOUR = "#5c6670"
-FAMILIES = ("T", "T8", "S1", "S8")
-_FAMILY_OF_KIND = {"teacher": "T", "teacher_ensemble": "T8", "single": "S1", "ensemble": "S8"}
-FAMILY_TITLES = {
-    "T": "T: teachers one by one",
-    "T8": "T8: all teachers at each step",
-    "S1": "S1: students of one teacher",
-    "S8": "S8: students of all teachers",
-}
-
-_GROUP_TITLES = {"T": "Teachers", "S1": FAMILY_TITLES["S1"], "S8": FAMILY_TITLES["S8"]}
 
 #: Colours and line styles of the paper's models, by label.
 _FIXED: dict[str, tuple[str, Any]] = {
@@ -100,26 +88,6 @@ _PATH = re.compile(r' d="[^"]*"')
 _DIGITS = re.compile(r"(\.\d\d)\d+")
 
 
-@dataclass(frozen=True)
-class Model:
-    """A variant as it appears in figures: ``kind`` is teacher, teacher_ensemble, single or ensemble."""
-
-    name: str
-    label: str
-    kind: str
-
-    @property
-    def family(self) -> str:
-        """T, T8, S1 or S8."""
-        return _FAMILY_OF_KIND[self.kind]
-
-
-def models_in_order(names: Sequence[str], labels: Mapping[str, str], kinds: Mapping[str, str]) -> list[Model]:
-    """Models of the given variants, family by family, in the order given within a family."""
-    models = [Model(name, labels.get(name, name), kinds[name]) for name in names]
-    return sorted(models, key=lambda model: FAMILIES.index(model.family))
-
-
 class Palette:
     """Colour and line style of each model of a run."""
 
@@ -128,7 +96,7 @@ class Palette:
         self._looks: dict[str, tuple[str, Any]] = {}
         extra: dict[str, int] = {}
         for model in self.models:
-            look = _FIXED.get(model.family if model.kind in ("teacher", "teacher_ensemble") else model.label)
+            look = _FIXED.get(model.family if not ModelKind(model.kind).is_student else model.label)
             if look is None or look in self._looks.values():
                 number = extra[model.family] = extra.get(model.family, -1) + 1
                 look = _further_look(model.family, number)
@@ -148,10 +116,7 @@ class Palette:
 
     def families(self) -> list[tuple[str, list[Model]]]:
         """Columns of models in figures of curves: T and T8 together, S1, S8; empty ones are left out."""
-        columns = [
-            (_GROUP_TITLES[name], [model for model in self.models if model.kind in members]) for name, members in GROUPS
-        ]
-        return [(title, members) for title, members in columns if members]
+        return [(GROUP_TITLES[name], members) for name, members in in_groups(self.models).items()]
 
 
 def _further_look(family: str, number: int) -> tuple[str, Any]:
@@ -163,8 +128,8 @@ def _further_look(family: str, number: int) -> tuple[str, Any]:
 
 def member_looks(names: Sequence[str]) -> dict[str, tuple[str, Any]]:
     """Colour and line style of each teacher, and of the students of one teacher, by the teachers' order."""
-    kind = "colorblind" if len(names) <= 10 else "husl"
-    colours = sns.color_palette(kind, max(1, len(names)))
+    palette = "colorblind" if len(names) <= 10 else "husl"
+    colours = sns.color_palette(palette, max(1, len(names)))
     return {
         name: (to_hex(colour), _LINES[place % 4])
         for place, (name, colour) in enumerate(zip(names, colours, strict=False))

@@ -3,12 +3,13 @@
 Bars are means over the finished runs of a variant, whiskers their intervals: dark over runs, grey where
 one run has none but that of its own sampling. Tables without intervals get one standard deviation over runs. The
 grey band reaches up to what sampling alone would make of a perfect model (its upper quantile).
-Behind each bar: the value and the number of runs, and in red how many failed.
+After each bar: the value and the number of runs, and in red how many failed.
 """
 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -18,21 +19,21 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from ..structure.metrics import METRIC_TITLES, OVERALL, RULES_OF_THUMB, TAE_UNITS, rows_of, value_text
+from ..core.number_text import decimals_of_mean
+from ..core.vocabulary import OVERALL
+from ..structure.error_tables import items_of, rows_of, shown_metrics
+from ..structure.metrics import PRESENTATIONS
 from .bars import NOISE_COLOUR, draw_bars, intervals
 from .style import FAILED_COLOUR, NEUTRAL_COLOUR, SMALL, Palette, new_figure, plain, styled
+
+if TYPE_CHECKING:
+    from .run_files import StructureFiles
 
 _DASHES = (0, (4, 3))
 _WHISKER, _WHISKER_OF_ONE = "#222222", "#8a929b"
 
 #: Keeps lines from running through numbers.
 _PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.6}
-
-
-def axis_label(metric: str) -> str:
-    """Label of an axis of TAE."""
-    unit = f" / {TAE_UNITS[metric]}" if TAE_UNITS[metric] else ""
-    return f"TAE of the {METRIC_TITLES[metric]}{unit}"
 
 
 def bar_panel(axes: Axes, rows: pd.DataFrame, palette: Palette, small: bool = False) -> None:
@@ -61,7 +62,7 @@ def bar_panel(axes: Axes, rows: pd.DataFrame, palette: Palette, small: bool = Fa
                           fontsize=SMALL, color=FAILED_COLOUR)  # fmt: skip
             continue
         end = high[place] if math.isfinite(high[place]) else row["mean"]
-        text = value_text(row["mean"], (high[place] - low[place]) / 2).split(" ±")[0]
+        text = f"{row['mean']:.{decimals_of_mean(row['mean'], (high[place] - low[place]) / 2)}f}"
         text += "" if small else f"  ({int(row['n'])})"
         note = axes.annotate(text, (end, place), (4, 0), textcoords="offset points", va="center", fontsize=SMALL,
                              bbox=_PAPER)  # fmt: skip
@@ -103,43 +104,49 @@ def overall_figure(summary: pd.DataFrame, palette: Palette) -> Figure:
     ----------
     summary: columns of `statistics.SUMMARY_COLUMNS`; those of intervals and noise may be absent.
     """
-    metrics = [metric for metric in METRIC_TITLES if (summary["metric"] == metric).any()]
+    metrics = shown_metrics(summary)
     height = 1.5 + 0.27 * len(palette.models)
     figure, panels = new_figure(1, len(metrics), 3.7 * len(metrics) + 0.4, height, sharey=True)
-    for axes, metric in zip(panels[0], metrics, strict=True):
-        bar_panel(axes, rows_of(summary, metric, OVERALL), palette)
-        axes.set_title(f"{METRIC_TITLES[metric]}, sum over {_items(metric)}")
-        axes.set_xlabel(axis_label(metric))
+    for axes, shown in zip(panels[0], metrics, strict=True):
+        bar_panel(axes, rows_of(summary, shown.name, OVERALL), palette)
+        axes.set_title(f"{shown.title}, sum over {shown.items}")
+        axes.set_xlabel(shown.long_error_label)
     bar_legend(figure, summary[summary["item"] == OVERALL])
     return figure
 
 
-def _items(metric: str) -> str:
-    return {"rdf": "pairs", "adf": "triplets and radii", "cdf": "types"}[metric]
-
-
 @styled
 def item_figure(summary: pd.DataFrame, metric: str, palette: Palette) -> Figure:
-    """TAE of all models per item: pairs (rdf), triplets by r_max (adf), types (cdf).
+    """TAE of all models per item and value of the parameter.
 
-    The dashed line is the rule of thumb for a substantial distortion.
+    The dashed line is the rule of thumb for a substantial distortion, where there is one.
     """
-    own = summary[(summary["metric"] == metric) & (summary["item"] != OVERALL)]
-    keys = list(own[["item", "r_max_A"]].drop_duplicates().itertuples(index=False, name=None))
-    columns = len({radius for _, radius in keys}) if metric == "adf" else min(3, len(keys))
+    shown, own = PRESENTATIONS[metric], items_of(summary, metric)
+    keys = list(own[["item", "parameter"]].drop_duplicates().itertuples(index=False, name=None))
+    columns = len({value for _, value in keys}) if shown.parameter else min(3, len(keys))
     rows = -(-len(keys) // columns)
     height = rows * (0.75 + 0.2 * len(palette.models)) + 0.5
     figure, panels = new_figure(rows, columns, 3.4 * columns + 0.8, height, sharey=True)
     flat = [axes for row in panels for axes in row]
-    for axes, (item, radius) in zip(flat, keys, strict=False):
-        bar_panel(axes, rows_of(own, metric, item, radius), palette, small=True)
-        where = f", $r_{{max}}$ = {radius:g} Å" if metric == "adf" else ""
+    for axes, (item, value) in zip(flat, keys, strict=False):
+        bar_panel(axes, rows_of(own, metric, item, value), palette, small=True)
+        where = f", {shown.parameter.symbol} = {shown.parameter.text(value)}" if shown.parameter else ""
         axes.set_title(plain(item) + where)
-        if RULES_OF_THUMB[metric] < axes.get_xlim()[1]:
-            axes.axvline(RULES_OF_THUMB[metric], color=NEUTRAL_COLOUR, linestyle=_DASHES, linewidth=1.0, zorder=0.8)
+        if shown.threshold < axes.get_xlim()[1]:
+            axes.axvline(shown.threshold, color=NEUTRAL_COLOUR, linestyle=_DASHES, linewidth=1.0, zorder=0.8)
     for axes in flat[len(keys) :]:
         axes.set_visible(False)
     for axes in flat[max(0, len(keys) - columns) : len(keys)]:
-        axes.set_xlabel(axis_label(metric))
-    bar_legend(figure, own, limit=True)
+        axes.set_xlabel(shown.long_error_label)
+    bar_legend(figure, own, limit=shown.rule_of_thumb is not None)
     return figure
+
+
+def draw_overall(files: StructureFiles) -> Figure:
+    """Overall errors of all models."""
+    return overall_figure(files.errors, files.palette)
+
+
+def draw_items(files: StructureFiles, metric: str) -> Figure:
+    """Errors of all models per item of a metric."""
+    return item_figure(files.errors, metric, files.palette)

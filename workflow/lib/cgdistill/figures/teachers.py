@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -10,8 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ..core.vocabulary import ModelKind
 from .parity import Parity, draw_parities
 from .style import new_figure, plain, styled
+
+if TYPE_CHECKING:
+    from .run_files import NetworkFiles
 
 #: Marker and colour of each part of the split.
 _SPLITS = {"train": ("s", "#9aa5b1"), "valid": ("^", "#e0a100"), "test": ("o", "#111111")}
@@ -63,3 +68,9 @@ def _dots(axes: Axes, own: pd.DataFrame, names: Sequence[str], measure: str) -> 
     axes.margins(x=0.12)
     axes.locator_params(axis="x", nbins=4)
     axes.set_xlabel(_MEASURES[measure])
+
+
+def draw(files: NetworkFiles) -> Figure:
+    """Metrics and parity of the teachers."""
+    names = [model.name for model in files.palette.models if model.kind == ModelKind.TEACHER]
+    return teachers_metrics_figure(files.metrics[files.metrics["variant"].isin(names)], files.parities[0])

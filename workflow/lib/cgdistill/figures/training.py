@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,9 @@ from matplotlib.lines import Line2D
 
 from ..config.targets import TARGETS
 from .style import NEUTRAL_COLOUR, SMALL, Palette, new_figure, plain, styled
+
+if TYPE_CHECKING:
+    from .run_files import NetworkFiles
 
 Histories = Mapping[str, pd.DataFrame]
 
@@ -148,3 +152,18 @@ def _measure_panel(axes: Axes, own: pd.DataFrame, measure: str, names: Sequence[
     axes.set_yticks(range(len(names)), [palette.label(name) for name in names])
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
+
+
+def draw_metrics(files: NetworkFiles) -> Figure:
+    """Metrics of all models by target."""
+    return metrics_figure(files.metrics, files.palette)
+
+
+def draw_teachers(files: NetworkFiles) -> Figure:
+    """Losses of the teachers."""
+    return teachers_figure(files.teacher_histories, files.palette)
+
+
+def draw_students(files: NetworkFiles) -> Figure:
+    """Losses of the students."""
+    return students_figure(files.student_histories, files.palette)

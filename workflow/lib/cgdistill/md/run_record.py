@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import InputError
-from ..structure.files import RUN_COLUMNS as RUN
+from ..core.vocabulary import RUN_KEY
 
 
 def read_record(path: str | Path) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def read_record(path: str | Path) -> dict[str, Any]:
         record: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(path, "file", repr(error), "JSON of a simulation") from None
-    for field in (*RUN, "status"):
+    for field in (*RUN_KEY, "status"):
         if field not in record:
             raise InputError(path, "fields", sorted(record), f"a field '{field}'")
     return record

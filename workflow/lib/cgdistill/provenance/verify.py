@@ -322,6 +322,7 @@ def _parts_of(source: str, config: Mapping[str, Any]) -> list[tuple[Iterable[str
         frames = {key: config["mapping"][key] for key in ("start_ps", "stride", "max_frames", "check_forces")}
         units = config["aa"]["files"]["units"] if config["aa"]["source"] == "files" else None
         md, training = value_settings(config, "simulation"), value_settings(config, "training")
+        curves = {"structure": config["structure"], "statistics": {"blocks": config["statistics"]["blocks"]}}
         networks = ("teachers/*/network.json", "students/*/network.json")
         split = config_hash(config["split"]), derive(config["seed"], "split")
         return [
@@ -331,10 +332,11 @@ def _parts_of(source: str, config: Mapping[str, Any]) -> list[tuple[Iterable[str
             (networks, "network", config["network"], trained("network")),
             (networks, "training", training, trained("training")),
             (("simulations/*.json", "simulations/*.csv"), "simulation", config_hash(md), stamped),
+            (("structure/reference*.parquet",), "structure or statistics.blocks", config_hash(curves), stamped),
             (
-                ("structure/*.parquet", "structure/*/runs.csv"),
-                "structure",
-                config_hash(config["structure"]),
+                ("structure/*/*.parquet", "structure/*/runs.csv"),
+                "structure, statistics.blocks or stability",
+                config_hash(curves | {"stability": config["stability"]}),
                 stamped,
             ),
         ]

@@ -13,24 +13,25 @@ import pandas as pd
 
 from .. import __version__
 from ..config.students import read_students, student_row
+from ..core.vocabulary import CURVE_KEY, RUN_KEY
 from ..data.beads import BeadFile
 from ..figures.catalogue import catalogue
 from ..figures.style import Palette
 from ..io.csv_tables import read_provenance, read_table
 from ..results.collect_tables import PERFORMANCE_COLUMNS
+from ..structure.spec import StructureSpec
 from .cards import Card, read_cards
 from .facts import SystemFacts, read_system
-from .figures import ReportFigure, place_figures
+from .figures import Captions, ReportFigure, place_figures
 from .runtime import read_runtime
 
-_RUN = ["variant", "label", "member", "replica"]
+_RUN = ["variant", "label", *RUN_KEY[1:]]
 _PACKAGES = ("torch", "hippynn", "numba", "scipy", "pandas", "pymbar", "MDAnalysis", "snakemake", "matplotlib", "ovito")
-_CURVE = ["metric", "item", "r_max_A"]
 #: Columns that the page needs of each table.
 COLUMNS: Mapping[str, Sequence[str]] = {
-    "summary": ["variant", "label", *_CURVE, "mean", "std", "n", "n_failed", "ci_low", "ci_high", "noise",
+    "summary": ["variant", "label", *CURVE_KEY, "mean", "std", "n", "n_failed", "ci_low", "ci_high", "noise",
                 "noise_high"],
-    "tae": [*_RUN, *_CURVE, "tae", "status"],
+    "tae": [*_RUN, *CURVE_KEY, "tae", "status"],
     "runs": [*_RUN, "status", "stability", "onset_ps", "stability_reason"],
     "performance": PERFORMANCE_COLUMNS,
     "training": ["variant", "label", "member", "split", "target", "bead_type", "unit", "rmse", "r2"],
@@ -38,7 +39,7 @@ COLUMNS: Mapping[str, Sequence[str]] = {
     "check": ["teacher"],
     "comparisons": ["metric", "variant_a", "label_a", "variant_b", "label_b", "test", "n_a", "n_b", "mean_a", "mean_b",
                     "difference", "ci_low", "ci_high", "p", "p_holm", "outcome", "reason"],
-    "noise": [*_CURVE, "halves", "random_halves", "random_halves_high", "n_frames", "statistical_inefficiency"],
+    "noise": [*CURVE_KEY, "halves", "random_halves", "random_halves_high", "n_frames", "statistical_inefficiency"],
     "ceiling": ["bead_type", "lower", "estimate", "upper", "ci_low", "ci_high", "r2_one_teacher", "r2_mean_teacher",
                 "r2_infinite", "warning"],
     "spread": ["source", "label", "bead_type", "neighbour_type", "r_low_A", "r_high_A", "n", "force_rms_kcal_mol_A",
@@ -122,7 +123,7 @@ def gather(
     beads: str | Path,
     split: str | Path,
     figures: Iterable[str | Path],
-    captions: Mapping[str, str],
+    captions: Captions,
     cards: Iterable[str | Path] = (),
     benchmarks: Iterable[str | Path] = (),
 ) -> ReportData:
@@ -134,7 +135,7 @@ def gather(
         Files by name: summary, tae, runs, performance, training, networks, check, comparisons, noise, ceiling, spread,
         and students (the last tab-separated); those that a run need not have may be missing.
     figures: SVG and PNG files of the catalogue.
-    captions: text by name of `figures.render_captions`.
+    captions: of the figures.
     cards: ``card.json`` of the exported models.
     benchmarks: files that Snakemake's ``benchmark`` left.
 
@@ -149,15 +150,8 @@ def gather(
     read = {name: read_table(tables[name], columns) for name, columns in COLUMNS.items()
             if name not in _OPTIONAL or tables.get(name)}  # fmt: skip
     students = read_students(tables["students"]) if tables.get("students") else []
-    models = palette.models
-    entries = catalogue(
-        [model.name for model in models],
-        {model.name: model.kind for model in models},
-        {model.name: model.label for model in models},
-        students,
-        config["structure"]["adf"]["r_max_A"],
-        bool(config["pictures"]),
-    )
+    structure = StructureSpec.from_config(config["structure"])
+    entries = catalogue(palette.models, students, structure, bool(config["pictures"]))
     return ReportData(
         run=run,
         config=config,

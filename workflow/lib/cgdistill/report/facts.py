@@ -15,7 +15,7 @@ _G_CM3_PER_G_MOL_A3 = 1.66053907
 
 
 @dataclass(frozen=True)
-class BeadKind:
+class BeadType:
     """One bead type: its name, how many beads, their mean mass in g/mol."""
 
     name: str
@@ -36,7 +36,7 @@ class SystemFacts:
     n_frames: frames by part of the split: train, valid, test.
     """
 
-    kinds: tuple[BeadKind, ...]
+    types: tuple[BeadType, ...]
     n_atoms: int
     edges_A: tuple[float, ...]
     density_g_cm3: float
@@ -47,12 +47,12 @@ class SystemFacts:
     @property
     def type_names(self) -> list[str]:
         """Names of the bead types in order."""
-        return [kind.name for kind in self.kinds]
+        return [bead_type.name for bead_type in self.types]
 
     @property
     def n_beads(self) -> int:
         """Number of beads."""
-        return sum(kind.count for kind in self.kinds)
+        return sum(bead_type.count for bead_type in self.types)
 
 
 def read_system(beads: str | Path, split: str | Path) -> SystemFacts:
@@ -60,13 +60,13 @@ def read_system(beads: str | Path, split: str | Path) -> SystemFacts:
     with BeadFile(beads) as file:
         topology, times, cells = file.topology, file.times_ps, file.cells_A
         parts = read_split(split, len(file))
-    kinds = []
+    types = []
     for index, name in enumerate(topology.type_names):
         own = topology.masses_g_mol[topology.bead_types == index]
-        kinds.append(BeadKind(name, len(own), float(own.mean()) if len(own) else float("nan")))
+        types.append(BeadType(name, len(own), float(own.mean()) if len(own) else float("nan")))
     volume_A3 = float(np.abs(np.linalg.det(cells[0])))
     return SystemFacts(
-        kinds=tuple(kinds),
+        types=tuple(types),
         n_atoms=len(topology.atom_beads),
         edges_A=tuple(float(edge) for edge in np.linalg.norm(cells[0], axis=1)),
         density_g_cm3=float(topology.masses_g_mol.sum()) / volume_A3 * _G_CM3_PER_G_MOL_A3,

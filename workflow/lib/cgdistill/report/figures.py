@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,8 +46,8 @@ class ReportFigure:
 
     def source(self) -> str:
         """The figure as a data URI."""
-        kind, content = embedded(self.files)
-        return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+        media, content = embedded(self.files)
+        return f"data:image/{media};base64,{base64.b64encode(content).decode('ascii')}"
 
     def size(self) -> tuple[int, int] | None:
         """Width and height, whose ratio keeps the place of an image that has not been decoded; None if not known."""
@@ -70,16 +70,16 @@ def embedded(files: Sequence[Path]) -> tuple[str, bytes]:
     -------
     ``svg+xml``, ``png`` (of 256 colours) or ``webp`` (of pictures that need more), and the bytes.
     """
-    by_kind = {path.suffix: path for path in files}
-    svg, png = by_kind.get(".svg"), by_kind.get(".png")
+    by_suffix = {path.suffix: path for path in files}
+    svg, png = by_suffix.get(".svg"), by_suffix.get(".png")
     if svg is not None and (png is None or svg.stat().st_size <= SVG_LIMIT_BYTES):
         return "svg+xml", svg.read_bytes()
     if png is None:
         raise InputError("report", "figure", sorted(map(str, files)), "an SVG or PNG file")
-    kind, content = compressed(png)
+    media, content = compressed(png)
     if svg is not None and svg.stat().st_size <= len(content):
         return "svg+xml", svg.read_bytes()
-    return kind, content
+    return media, content
 
 
 def compressed(png: Path) -> tuple[str, bytes]:
@@ -96,27 +96,37 @@ def compressed(png: Path) -> tuple[str, bytes]:
     return "webp", buffer.getvalue()
 
 
-def render_captions(paths: Iterable[str | Path], **context: Any) -> dict[str, str]:
-    """Captions by name, with the values of ``context`` filled in.
+class Captions:
+    """Captions of figures: templates that are filled in with values.
 
-    Raises
-    ------
-    InputError
-        A caption names a value that does not exist.
+    Parameters
+    ----------
+    paths: the templates; an entry of the catalogue names one by its stem.
+    context: values by name. Templates of curves find there the ``metric`` too.
     """
-    captions = {}
-    for path in map(Path, paths):
+
+    def __init__(self, paths: Iterable[str | Path], **context: Any) -> None:
+        self._paths, self._context = {Path(path).stem: Path(path) for path in paths}, context
+
+    def of(self, entry: Entry) -> str:
+        """Caption of a figure; empty without a template.
+
+        Raises
+        ------
+        InputError
+            A template names a value that does not exist.
+        """
+        path = self._paths.get(entry.caption)
+        if path is None:
+            return ""
         try:
             template = jinja2.Template(path.read_text(encoding="utf-8"), undefined=jinja2.StrictUndefined)
-            captions[path.stem] = " ".join(template.render(context).split())
+            return " ".join(template.render(self._context, metric=entry.metric).split())
         except jinja2.UndefinedError as error:
             raise InputError(path, "caption", error, "names of values that exist") from None
-    return captions
 
 
-def place_figures(
-    paths: Iterable[str | Path], entries: Sequence[Entry], captions: Mapping[str, str]
-) -> list[ReportFigure]:
+def place_figures(paths: Iterable[str | Path], entries: Sequence[Entry], captions: Captions) -> list[ReportFigure]:
     """Figures in the order of the catalogue, each with its section, title and caption.
 
     Parameters
@@ -137,7 +147,7 @@ def place_figures(
         if stem not in by_stem:
             raise InputError(found[0], "figure", stem, f"one of {', '.join(by_stem)}")
     return [
-        ReportFigure(entry.stem, entry.section, entry.title, captions.get(entry.caption, ""), tuple(files[entry.stem]),
+        ReportFigure(entry.stem, entry.section, entry.title, captions.of(entry), tuple(files[entry.stem]),
                      entry.folded, entry.variant)
         for entry in entries if entry.stem in files
     ]  # fmt: skip

@@ -8,24 +8,26 @@ from pathlib import Path
 
 import pandas as pd
 
+from ..config.models import Model
 from ..config.targets import ALL_ATOM_FORCES, TARGETS
-from ..figures.style import Model
-from ..structure.metrics import METRIC_TITLES, OVERALL, TAE_UNITS
+from ..core.vocabulary import OVERALL, ModelKind
+from ..structure.error_tables import shown_metrics
+from ..structure.metrics import PRESENTATIONS
 from .cards import Card
 from .data import ReportData
 from .figures import ReportFigure
 from .networks import share_of_ceiling
 from .parts import NOTHING, Cell, Row, Table, interval, known, model_cell, number, p_value, percent, setting, spread
 from .speed import speed_by_job
-from .tables import item_words, runs_table, stability_cell, thumb_of
+from .tables import item_words, runs_table, stability_cell
 
-_KINDS = {
-    "teacher": "Teachers one by one: each was trained on the all-atom forces from a random start of its own, and "
-    "simulates by itself.",
-    "teacher_ensemble": "All teachers at each step: energy and forces are the mean over their networks.",
-    "single": "Students of one teacher each: every one learned from the predictions of its own teacher.",
-    "ensemble": "One student of all teachers: it learned from the mean of their predictions and costs as much as one "
-    "network.",
+_DESCRIPTIONS: Mapping[str, str] = {
+    ModelKind.TEACHER: "Teachers one by one: each was trained on the all-atom forces from a random start of "
+    "its own, and simulates by itself.",
+    ModelKind.TEACHER_ENSEMBLE: "All teachers at each step: energy and forces are the mean over their networks.",
+    ModelKind.SINGLE: "Students of one teacher each: every one learned from the predictions of its own teacher.",
+    ModelKind.ENSEMBLE: "One student of all teachers: it learned from the mean of their predictions and costs as much "
+    "as one network.",
 }
 _TURNED = {"better": "worse", "worse": "better"}
 
@@ -55,7 +57,7 @@ class ModelPage:
 
     model: Model
     colour: str
-    kind: str
+    description: str
     facts: Sequence[tuple[str, str]]
     figures: Sequence[ReportFigure]
     errors: Table
@@ -71,12 +73,12 @@ def model_pages(data: ReportData) -> list[ModelPage]:
         ModelPage(
             model=model,
             colour=data.palette.colour(model.name),
-            kind=_KINDS[model.kind],
+            description=_DESCRIPTIONS[model.kind],
             facts=_facts(data, model),
             figures=[figure for figure in data.figures if figure.variant == model.name],
             errors=error_table(data, model),
             metrics=metric_table(data, model),
-            comparisons=rivals_table(data, model),
+            comparisons=comparisons_of_model(data, model),
             runs=runs_table(data, model.name),
             usage=_usage(data.cards.get(model.name, ())),
         )
@@ -136,19 +138,18 @@ def error_table(data: ReportData, model: Model) -> Table:
     own = data.summary[data.summary["variant"] == model.name]
     rows = []
     for row in pd.concat([own[own["item"] == OVERALL], own[own["item"] != OVERALL]]).itertuples():
-        overall, limit = row.item == OVERALL, thumb_of(data, row.metric)
-        above = not overall and known(row.mean) and row.mean > limit
-        unit = f" {TAE_UNITS[row.metric]}" if TAE_UNITS[row.metric] else ""
+        overall, shown = row.item == OVERALL, PRESENTATIONS[row.metric]
+        above = not overall and known(row.mean) and row.mean > shown.threshold
         noise = [Cell(number(value, 2), float(value)) for value in (row.noise, row.noise_high)]
         rows.append(
             Row([
-                Cell(f"{METRIC_TITLES[row.metric]} {item_words(row.metric, row.item, row.r_max_A)}"),
-                Cell(number(row.mean) + unit if known(row.mean) else NOTHING, float(row.mean),
+                Cell(f"{shown.title} {item_words(row.metric, row.item, row.parameter)}"),
+                Cell(shown.error_text(number(row.mean)) if known(row.mean) else NOTHING, float(row.mean),
                      tone="bad" if above else ""),
                 Cell(interval(row.ci_low, row.ci_high) or NOTHING, float(row.ci_low)),
                 Cell(number(row.std, 2), float(row.std)),
                 *noise,
-                Cell("" if overall or not known(limit) else f"{limit:g}{unit}"),
+                Cell("" if overall or not known(shown.threshold) else shown.error_text(f"{shown.threshold:g}")),
             ])
         )  # fmt: skip
     heads = ["Curve", "TAE", f"{percent(data.config['statistics']['confidence'])} interval", "Standard deviation",
@@ -163,15 +164,15 @@ def metric_table(data: ReportData, model: Model) -> Table | None:
         return None
     rows = []
     for target in TARGETS.values():
-        for kind in ("all", *data.system.type_names):
-            part = own[(own["target"] == target.name) & (own["bead_type"] == kind)]
+        for bead_type in ("all", *data.system.type_names):
+            part = own[(own["target"] == target.name) & (own["bead_type"] == bead_type)]
             if part.empty:
                 continue
             r2 = float(part["r2"].mean())
-            share = share_of_ceiling(data, r2) if target.name == ALL_ATOM_FORCES and kind == "all" else ""
+            share = share_of_ceiling(data, r2) if target.name == ALL_ATOM_FORCES and bead_type == "all" else ""
             rows.append(
                 Row([
-                    Cell(f"{target.label}, {kind}"),
+                    Cell(f"{target.label}, {bead_type}"),
                     Cell(spread(part["r2"]), r2, (share,) if share else ()),
                     Cell(f"{spread(part['rmse'])} {target.unit_symbol}", float(part["rmse"].mean())),
                 ])
@@ -179,12 +180,12 @@ def metric_table(data: ReportData, model: Model) -> Table | None:
     return Table("Metrics on the test frames", ["Target, beads", "R²", "RMSE"], rows)
 
 
-def rivals_table(data: ReportData, model: Model) -> Table | None:
+def comparisons_of_model(data: ReportData, model: Model) -> Table | None:
     """What the tests say of this model against each other one."""
     table = data.tables.get("comparisons")
     if table is None:
         return None
-    rows = []
+    metrics, rows = [shown.name for shown in shown_metrics(table)], []
     for other in data.palette.models:
         pairs = table[
             ((table["variant_a"] == model.name) & (table["variant_b"] == other.name))
@@ -193,7 +194,7 @@ def rivals_table(data: ReportData, model: Model) -> Table | None:
         if pairs.empty:
             continue
         cells = [model_cell(other)]
-        for metric in METRIC_TITLES:
+        for metric in metrics:
             if metric not in pairs.index:
                 cells.append(Cell(NOTHING))
                 continue
@@ -203,7 +204,7 @@ def rivals_table(data: ReportData, model: Model) -> Table | None:
             p = f"p {p_value(pair['p_holm'])}" if known(pair["p_holm"]) else "not tested"
             cells.append(Cell(outcome, notes=(p,), tone="bad" if outcome == "worse" else ""))
         rows.append(Row(cells, data.palette.colour(other.name)))
-    heads = ["Than", *(METRIC_TITLES[metric] for metric in METRIC_TITLES)]
+    heads = ["Than", *(PRESENTATIONS[metric].title for metric in metrics)]
     return Table(f"{model.label} against the other models", heads, rows, texts=True) if rows else None
 
 

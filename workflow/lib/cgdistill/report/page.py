@@ -18,21 +18,21 @@ from ..provenance.record import config_hash
 from ..results.published import OLOWOOKERE_2025
 from ..results.verdict import answers, exclusions, stability, verdicts
 from ..runtime.atomic_files import whole_file
-from ..structure.metrics import METRIC_TITLES, TAE_UNITS
+from ..structure.error_tables import shown_metrics
+from ..structure.metrics import PRESENTATIONS
+from ..structure.spec import StructureSpec
 from .data import ReportData
 from .models import model_pages
 from .networks import ceiling_table, ceiling_warnings, failures_table, spread_table, training_table
 from .parts import number, plain_table, setting
 from .runtime import runtime_table
-from .speed import paper_settings, paper_table, performance_settings, performance_table, unlike_paper
+from .speed import differences_from_paper, paper_settings, paper_table, performance_settings, performance_table
 from .tables import (
     comparison_table,
     item_table,
     main_table,
-    metrics_of,
     noise_table,
     runs_table,
-    thumb_of,
     unstable_table,
 )
 
@@ -78,10 +78,10 @@ def render(data: ReportData) -> str:
         answers=[] if comparisons is None else answers(comparisons, {model.name: model.kind for model in models}),
         stability=stability(data.summary, [model.name for model in models], data.runs),
         exclusions=exclusions(data.networks),
-        thumbs=_thumbs(data),
+        thumbs=_rules_of_thumb(data),
         figures=figures,
         main_table=main_table(data),
-        item_tables=[item_table(data, metric) for metric in METRIC_TITLES],
+        item_tables=[item_table(data, metric) for metric in PRESENTATIONS],
         comparison_table=comparison_table(data),
         noise_table=noise_table(data),
         performance_table=performance_table(data),
@@ -89,7 +89,7 @@ def render(data: ReportData) -> str:
         paper=OLOWOOKERE_2025,
         paper_table=paper_table(),
         paper_settings=paper_settings(),
-        unlike_paper=unlike_paper(data),
+        unlike_paper=differences_from_paper(data),
         training_table=training_table(data),
         failures_table=failures_table(data),
         ceiling_table=ceiling_table(data),
@@ -101,6 +101,7 @@ def render(data: ReportData) -> str:
         gradient_table=plain_table("Forces are the negative gradient of the energy", data.tables.get("check")),
         runtime_table=runtime_table(data.runtime),
         pages=model_pages(data),
+        curves=_curves(data),
         parameters=_parameters(data),
         weights=_weights(data),
         config_text=yaml.safe_dump(dict(data.config), sort_keys=False, allow_unicode=True, width=100),
@@ -108,10 +109,16 @@ def render(data: ReportData) -> str:
     )
 
 
-def _thumbs(data: ReportData) -> list[tuple[str, str]]:
+def _rules_of_thumb(data: ReportData) -> list[tuple[str, str]]:
     """Rules of thumb by metric, in words."""
-    limits = [(metric, thumb_of(data, metric)) for metric in metrics_of(data)]
-    return [(METRIC_TITLES[m], f"{limit:g} {TAE_UNITS[m]}".strip()) for m, limit in limits if limit == limit]
+    metrics = [shown for shown in shown_metrics(data.summary) if shown.rule_of_thumb is not None]
+    return [(shown.title, shown.error_text(f"{shown.threshold:g}")) for shown in metrics]
+
+
+def _curves(data: ReportData) -> str:
+    """Phrases on the curves of all metrics."""
+    spec = StructureSpec.from_config(data.config["structure"])
+    return "; ".join(PRESENTATIONS[name].methods(own) for name, own in spec.settings.items() if spec.parameters(name))
 
 
 def _parameters(data: ReportData) -> str:

@@ -9,14 +9,15 @@ from typing import Any
 
 import pandas as pd
 
+from ..config.models import Model
 from ..config.targets import TARGETS
-from ..figures.style import Model
+from ..core.number_text import decimals, decimals_of_mean
 
 #: Stands for what is not known.
 NOTHING = "–"
-#: Above so many rows a table is folded.
+#: Tables with more rows than this are collapsed.
 _LONG = 14
-#: Above so many columns it is printed across.
+#: Tables with more columns than this are printed across.
 _WIDE = 12
 _UNITS = {
     "_kcal_mol_bead": "kcal/mol per bead", "_kcal_mol_A": "kcal/mol/Å", "_kcal_mol": "kcal/mol", "_ps": "ps",
@@ -97,10 +98,6 @@ class Table:
         """Whether it needs the long side of the paper."""
         return len(self.columns) > _WIDE
 
-    def texts_of(self) -> list[list[str]]:
-        """The texts of all cells."""
-        return [[cell.text for cell in row.cells] for row in self.rows]
-
 
 def model_cell(model: Model) -> Cell:
     """First cell of a row on a model; it leads to the model's page."""
@@ -119,10 +116,10 @@ def number(value: Any, digits: int = 3) -> str:
     value = float(value)
     if value == 0:
         return "0"
-    decimals = digits - 1 - math.floor(math.log10(abs(value)))
+    places = digits - 1 - math.floor(math.log10(abs(value)))
     if abs(value) < 1e-4:
         return f"{value:.{digits - 1}e}".replace("-", "−")
-    return f"{value:,.{max(decimals, 0)}f}".replace("-", "−")
+    return f"{value:,.{max(places, 0)}f}".replace("-", "−")
 
 
 def setting(value: Any) -> str:
@@ -141,8 +138,7 @@ def mean_and_std(mean: Any, std: Any) -> str:
     if not known(mean):
         return NOTHING
     mean, std = float(mean), float(std) if known(std) else 0.0
-    scale = max(std, abs(mean) / 10)
-    digits = max(0, 1 - math.floor(math.log10(scale))) if scale > 0 else 2
+    digits = decimals_of_mean(mean, std)
     return (f"{mean:,.{digits}f}" + (f" ± {std:,.{digits}f}" if std else "")).replace("-", "−")
 
 
@@ -158,8 +154,8 @@ def interval(low: Any, high: Any) -> str:
         return ""
     low, high = float(low), float(high)
     width = max(high - low, abs(high) / 100, abs(low) / 100)
-    decimals = min(max(0, 1 - math.floor(math.log10(width))), 4) if width > 0 else 2
-    return f"{low:.{decimals}f} to {high:.{decimals}f}".replace("-", "−")
+    digits = min(decimals(width), 4)
+    return f"{low:.{digits}f} to {high:.{digits}f}".replace("-", "−")
 
 
 def p_value(value: Any) -> str:

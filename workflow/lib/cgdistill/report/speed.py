@@ -114,7 +114,7 @@ def paper_table() -> Table:
     return Table("Speed in the paper", ["Model", "ns/day of a run", "Speed / T8", "Networks"], rows)
 
 
-def unlike_paper(data: ReportData) -> list[str]:
+def differences_from_paper(data: ReportData) -> list[str]:
     """In what the simulations differ from those of the paper, as far as one can know; empty: in hardware alone."""
     paper, network, seeds = OLOWOOKERE_2025, data.config["network"], data.config["teachers"]["seeds"]
     pairs = [

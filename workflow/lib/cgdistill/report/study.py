@@ -24,14 +24,14 @@ from ..figures.study import (
 )
 from ..figures.style import Palette
 from ..runtime.atomic_files import whole_file
-from ..structure.metrics import METRIC_TITLES
+from ..structure.metrics import PRESENTATIONS
 from .figures import ReportFigure
 from .page import template
 from .parts import NOTHING, Cell, Row, Table, known, number
 from .tables import error_cell, metric_head
 
 _SECTIONS = {"cells": "Cells", "figure": "Figure", "results": "Results", "rerun": "Rerun", "methods": "Methods"}
-#: A name of so many letters is broken into lines.
+#: A name of this number of letters is broken into lines.
 _LONG = 32
 #: Parts of the config that change no result.
 _UNSAID = ("pictures", "resources")
@@ -111,8 +111,10 @@ def _confidence(shared: Mapping[str, Any]) -> str:
 
 def _caption(axis: CellAxis, confidence: str) -> str:
     """What the figure shows."""
+    *first, last = (shown.title for shown in PRESENTATIONS.values())
+    metrics = f"{', '.join(first)} and {last}"
     text = (
-        "Mean over the finished runs of each model: total absolute error (TAE) of RDF, ADF and CDF against the "
+        f"Mean over the finished runs of each model: total absolute error (TAE) of {metrics} against the "
         f"all-atom reference with its {confidence}interval; R² on all-atom forces of the test frames; share of the "
         "runs that are stable; ns/day of a run. Hollow: some runs did not finish, and their errors are not known."
     )
@@ -213,7 +215,7 @@ def results_table(table: pd.DataFrame, keys: Sequence[str], links: Mapping[str, 
     palette, order = Palette(models), {model.name: place for place, model in enumerate(models)}
     places = {name: place for place, name in enumerate(dict.fromkeys(table["cell"]))}
     metrics = {
-        metric: columns for metric in METRIC_TITLES
+        metric: columns for metric in PRESENTATIONS
         if table[(columns := tae_columns(metric))["mean"]].notna().any()
     }  # fmt: skip
     reach = {

@@ -17,22 +17,21 @@ import yaml
 
 from ..analysis.stability import STABLE
 from ..config.targets import ALL_ATOM_FORCES, TARGETS
-from ..config.variants import ENSEMBLE, TEACHERS
 from ..core.errors import InputError
-from ..core.vocabulary import RunStatus
+from ..core.vocabulary import CURVE_KEY, ENSEMBLE, TEACHERS, ModelKind, RunStatus
 from ..figures.study import study_figure, tae_columns
 from ..figures.style import save
 from ..io.csv_tables import read_table, write_table
 from ..provenance.record import stamp
-from ..structure.metrics import METRIC_TITLES, OVERALL, rows_of
+from ..structure.error_tables import overall_of
+from ..structure.metrics import PRESENTATIONS
 from .study import write_page
 
 #: Setting that is shown by its length, and the column of that.
 _SEEDS, _N_TEACHERS = "teachers.seeds", "n_teachers"
-_CONVENTION = "structure.convention"
 #: Columns needed of each table of a cell.
 _COLUMNS: Mapping[str, Sequence[str]] = {
-    "summary": ["variant", "label", "metric", "item", "r_max_A", "mean", "ci_low", "ci_high", "noise_high"],
+    "summary": ["variant", "label", *CURVE_KEY, "mean", "ci_low", "ci_high", "noise_high"],
     "runs": ["variant", "label", "member", "replica", "status", "stability"],
     "performance": ["variant", "label", "member", "replica", "ns_per_day"],
     "training": ["variant", "label", "member", "split", "target", "bead_type", "unit", "rmse", "r2"],
@@ -65,11 +64,11 @@ class StudyCell:
         return Path(self.folder) / "report.html"
 
 
-#: Columns behind the settings.
-RESULT_COLUMNS = [
-    "variant", "label", "kind", *(column for metric in METRIC_TITLES for column in tae_columns(metric).values()),
-    "n_runs", "n_finished", "n_stable", "r2_F", "rmse_F_kcal_mol_A", "ns_per_day",
-]  # fmt: skip
+def result_columns() -> list[str]:
+    """Columns after the settings."""
+    errors = [column for metric in PRESENTATIONS for column in tae_columns(metric).values()]
+    return ["variant", "label", "kind", *errors, "n_runs", "n_finished", "n_stable", "r2_F", "rmse_F_kcal_mol_A",
+            "ns_per_day"]  # fmt: skip
 
 
 def setting_columns(cells: Sequence[StudyCell]) -> dict[str, list[Any]]:
@@ -80,8 +79,7 @@ def setting_columns(cells: Sequence[StudyCell]) -> dict[str, list[Any]]:
     Raises
     ------
     InputError
-        No cell, a name that two have, other settings than the first one's, or two conventions of the curves, whose
-        errors have other units.
+        No cell, a name that two have, or other settings than the first one's.
     """
     if not cells:
         raise InputError("study", "cells", "none", "at least one")
@@ -100,9 +98,6 @@ def setting_columns(cells: Sequence[StudyCell]) -> dict[str, list[Any]]:
             if len(set(columns[_N_TEACHERS])) == len(set(values)):
                 continue
         columns[key] = values
-    conventions = set(columns.get(_CONVENTION, ()))
-    if len(conventions) > 1:
-        raise InputError("study", _CONVENTION, " and ".join(sorted(conventions)), "one: errors have units of their own")
     return columns
 
 
@@ -120,7 +115,7 @@ def study_table(cells: Sequence[StudyCell]) -> pd.DataFrame:
     Returns
     -------
     One row per cell and variant, in the order of the cells and of their tables. Columns: ``cell``, one per setting
-    (`setting_columns`), `RESULT_COLUMNS`. Errors: mean over finished runs, its interval, and the upper bound of the
+    (`setting_columns`), `result_columns`. Errors: mean over finished runs, its interval, and the upper bound of the
     noise; R² and RMSE on the all-atom forces of the test frames: means over networks, R² of all teachers at each step
     from the table of the ceiling; ``ns_per_day``: mean over runs. NaN: not in the cell's tables.
 
@@ -134,7 +129,7 @@ def study_table(cells: Sequence[StudyCell]) -> pd.DataFrame:
     for place, cell in enumerate(cells):
         own = {key: values[place] for key, values in settings.items()}
         rows += [{"cell": cell.name, **own, **row} for row in _cell_rows(_read(cell), cell)]
-    table = pd.DataFrame(rows, columns=["cell", *settings, *RESULT_COLUMNS])
+    table = pd.DataFrame(rows, columns=["cell", *settings, *result_columns()])
     for key, values in settings.items():
         # Not as pandas chooses: a whole number beside a null would become a float.
         by_cell = dict(zip((cell.name for cell in cells), values, strict=True))
@@ -157,12 +152,12 @@ def _read(cell: StudyCell) -> dict[str, pd.DataFrame]:
 
 
 def _cell_rows(tables: Mapping[str, pd.DataFrame], cell: StudyCell) -> list[dict[str, Any]]:
-    """Rows of one cell without its settings; columns `RESULT_COLUMNS`."""
+    """Rows of one cell without its settings; columns `result_columns`."""
     labels: dict[str, str] = {}
     for part in ("runs", "summary", "performance", "training"):
         for name, label in zip(tables[part]["variant"], tables[part]["label"], strict=True):
             labels.setdefault(str(name), str(label))
-    errors = {metric: _overall(tables["summary"], metric, cell) for metric in METRIC_TITLES}
+    errors = {metric: _overall(tables["summary"], metric, cell) for metric in PRESENTATIONS}
     training = tables["training"]
     training = training[
         (training["split"] == "test") & (training["target"] == "F") & (training["bead_type"] == "all")
@@ -183,7 +178,7 @@ def _cell_rows(tables: Mapping[str, pd.DataFrame], cell: StudyCell) -> list[dict
         if name in training.index:
             row["r2_F"] = training.loc[[name], "r2"].mean()
             row["rmse_F_kcal_mol_A"] = training.loc[[name], "rmse"].mean()
-        elif kind == "teacher_ensemble":
+        elif kind == ModelKind.TEACHER_ENSEMBLE:
             row["r2_F"] = ceiling.get("all", math.nan)
         row["ns_per_day"] = own["performance"]["ns_per_day"].mean()
         rows.append(row)
@@ -192,7 +187,7 @@ def _cell_rows(tables: Mapping[str, pd.DataFrame], cell: StudyCell) -> list[dict
 
 def _overall(summary: pd.DataFrame, metric: str, cell: StudyCell) -> pd.DataFrame:
     """Errors over all items of a metric by variant."""
-    rows = rows_of(summary, metric, OVERALL)
+    rows = overall_of(summary, metric).set_index("variant")
     if not rows.index.is_unique:
         twice = ", ".join(rows.index[rows.index.duplicated()].unique())
         raise InputError(cell.tables["summary"], f"overall {metric}", f"{twice} twice", "each variant once")
@@ -202,14 +197,14 @@ def _overall(summary: pd.DataFrame, metric: str, cell: StudyCell) -> pd.DataFram
 def _kind(name: str, members: set[str], cell: StudyCell) -> str:
     """Kind of a variant, as `variants` names variants and members."""
     if name == TEACHERS:
-        return "teacher"
+        return ModelKind.TEACHER.value
     together = members <= {ENSEMBLE}
     if not together and ENSEMBLE in members:
         found = f"members {', '.join(sorted(members))} of {name}"
         raise InputError(cell.tables["runs"], "member", found, f"{ENSEMBLE} alone, or one per teacher")
     if name.startswith(TEACHERS) and name.removeprefix(TEACHERS).isdigit():
-        return "teacher_ensemble"
-    return "ensemble" if together else "single"
+        return ModelKind.TEACHER_ENSEMBLE.value
+    return (ModelKind.ENSEMBLE if together else ModelKind.SINGLE).value
 
 
 def write_study(

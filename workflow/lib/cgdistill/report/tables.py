@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 
 from ..analysis.stability import CLUSTERED, DRIFTING, STATES
-from ..core.vocabulary import RunStatus
-from ..structure.metrics import METRIC_TITLES, OVERALL, RULES_OF_THUMB, TAE_UNITS, rows_of
+from ..core.vocabulary import OVERALL, RunStatus
+from ..structure.error_tables import items_of, overall_of, rows_of, shown_metrics
+from ..structure.metrics import PRESENTATIONS
 from .data import ReportData
 from .networks import force_r2, share_of_ceiling
 from .parts import NOTHING, Cell, Range, Row, Table, cell, interval, known, mean_and_std, model_cell, number, p_value
@@ -36,13 +37,13 @@ _RUN_NUMBERS = {
 
 def metric_head(metric: str, prefix: str = "") -> str:
     """Head of a column of errors."""
-    unit = f" ({TAE_UNITS[metric]})" if TAE_UNITS[metric] else ""
-    return f"{prefix}{METRIC_TITLES[metric]}{unit}"
+    shown = PRESENTATIONS[metric]
+    return f"{prefix}{shown.title}" + (f" ({shown.error_unit})" if shown.error_unit else "")
 
 
 def metrics_of(data: ReportData) -> list[str]:
     """Metrics that the run has errors of."""
-    return [metric for metric in METRIC_TITLES if (data.summary["metric"] == metric).any()]
+    return [shown.name for shown in shown_metrics(data.summary)]
 
 
 def error_cell(row: pd.Series, reach: float, mark: str = "") -> Cell:
@@ -115,36 +116,30 @@ def stability_cell(runs: pd.DataFrame) -> Cell:
     if runs.empty:
         return Cell(NOTHING)
     counts = runs["stability"].value_counts()
-    found = [(kind, int(counts.get(kind, 0))) for kind in STATES]
-    texts = [f"{count} {kind}" for kind, count in found if count]
+    found = [(state, int(counts.get(state, 0))) for state in STATES]
+    texts = [f"{count} {state}" for state, count in found if count]
     score = sum(count * 1000.0**-place for place, (_, count) in enumerate(found)) / len(runs)
     return Cell(texts[0] if texts else NOTHING, score, tuple(texts[1:]), tone="" if found[0][1] == len(runs) else "bad")
 
 
 def item_table(data: ReportData, metric: str) -> Table | None:
     """Errors per pair, triplet and radius, or type: one column per model."""
-    own = data.summary[(data.summary["metric"] == metric) & (data.summary["item"] != OVERALL)]
+    own = items_of(data.summary, metric)
     rows = []
-    for item, radius in own[["item", "r_max_A"]].drop_duplicates().itertuples(index=False, name=None):
-        found = rows_of(own, metric, item, radius)
-        cells = [Cell(item_words(metric, item, radius))]
+    for item, parameter in own[["item", "parameter"]].drop_duplicates().itertuples(index=False, name=None):
+        found = rows_of(own, metric, item, parameter)
+        cells = [Cell(item_words(metric, item, parameter))]
         for model in data.palette.models:
             mean, std = found.loc[model.name, ["mean", "std"]] if model.name in found.index else (math.nan, math.nan)
             cells.append(Cell(mean_and_std(mean, std), float(mean)))
         rows.append(Row(cells))
     heads = ["Item", *(model.label for model in data.palette.models)]
-    return Table(f"Errors of the {METRIC_TITLES[metric]} per item", heads, rows) if rows else None
+    return Table(f"Errors of the {PRESENTATIONS[metric].title} per item", heads, rows) if rows else None
 
 
-def item_words(metric: str, item: str, radius: float) -> str:
+def item_words(metric: str, item: str, parameter: float) -> str:
     """An item as the reader sees it."""
-    text = "all" if item == OVERALL else item
-    return f"{text}, {radius:g} Å" if metric == "adf" and known(radius) else text
-
-
-def thumb_of(data: ReportData, metric: str) -> float:
-    """Rule of thumb for one item of a metric; NaN where the convention of the curves is not the paper's."""
-    return RULES_OF_THUMB[metric] if data.config["structure"]["convention"] == "cgdistill" else math.nan
+    return PRESENTATIONS[metric].item_text("all" if item == OVERALL else item, parameter)
 
 
 def comparison_table(data: ReportData) -> Table | None:
@@ -157,7 +152,7 @@ def comparison_table(data: ReportData) -> Table | None:
         rows.append(
             Row([
                 Cell(f"{row.label_a} – {row.label_b}"),
-                Cell(METRIC_TITLES[row.metric]),
+                Cell(PRESENTATIONS[row.metric].title),
                 Cell(number(row.mean_a), float(row.mean_a)),
                 Cell(number(row.mean_b), float(row.mean_b)),
                 Cell(number(row.difference), float(row.difference), (interval(row.ci_low, row.ci_high),)),
@@ -181,7 +176,7 @@ def noise_table(data: ReportData) -> Table | None:
     for row in table.itertuples():
         rows.append(
             Row([
-                Cell(f"{METRIC_TITLES[row.metric]} {item_words(row.metric, row.item, row.r_max_A)}"),
+                Cell(f"{PRESENTATIONS[row.metric].title} {item_words(row.metric, row.item, row.parameter)}"),
                 *(Cell(number(value), float(value)) for value in (row.halves, row.random_halves,
                                                                   row.random_halves_high)),
                 cell(row.n_frames),
@@ -226,7 +221,7 @@ def unstable_table(data: ReportData) -> Table | None:
         if row["stability"] not in (DRIFTING, CLUSTERED, RunStatus.BLOWN_UP):
             continue
         lost = row["stability"] == RunStatus.BLOWN_UP
-        kind, pair = (_there(row.get(name)) for name in ("failure_kind", "closest_pair"))
+        reason, pair = (_there(row.get(name)) for name in ("failure_kind", "closest_pair"))
         distance_A = row.get("closest_pair_distance_A")
         frames = "last_frames.lammpstrj" if lost else "trajectory.lammpstrj"
         folder = f"simulations/{row['variant']}/{row['member']}/replica-{row['replica']}"
@@ -234,7 +229,7 @@ def unstable_table(data: ReportData) -> Table | None:
         rows.append(
             Row([
                 Cell(f"{row['label']}, {row['member']}, {row['replica']}"),
-                Cell(str(row["stability"]), STATES.index(row["stability"]), kind, tone="bad"),
+                Cell(str(row["stability"]), STATES.index(row["stability"]), reason, tone="bad"),
                 Cell(number(row["onset_ps"]), row["onset_ps"], (f"step {step}",) if lost and known(step) else ()),
                 Cell(str(row["stability_reason"]) if known(row["stability_reason"]) else NOTHING, wrap=True),
                 Cell(pair[0] if pair else NOTHING, notes=(f"{distance_A:.2f} Å",) if known(distance_A) else ()),
@@ -263,7 +258,7 @@ def _errors_by_run(data: ReportData) -> Mapping[tuple[str, str, int], dict[str, 
     table = data.tables.get("tae")
     found: dict[tuple[str, str, int], dict[str, float]] = {}
     if table is not None:
-        own = table[(table["item"] == OVERALL) & table["r_max_A"].isna()]
-        for row in own.itertuples():
-            found.setdefault((row.variant, row.member, row.replica), {})[row.metric] = float(row.tae)
+        for metric in PRESENTATIONS:
+            for row in overall_of(table, metric).itertuples():
+                found.setdefault((row.variant, row.member, row.replica), {})[metric] = float(row.tae)
     return found

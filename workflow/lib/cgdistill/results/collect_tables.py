@@ -13,16 +13,12 @@ from typing import Any
 import pandas as pd
 
 from ..core.errors import InputError
-from ..core.vocabulary import NetworkStatus, RunStatus
-from ..structure.files import RUN_COLUMNS as RUN
+from ..core.vocabulary import CURVE_KEY, RUN_KEY, TEACHERS, NetworkStatus, RunStatus
 from ..structure.files import read_curves
 from ..md.run_record import read_record
 from ..io.csv_tables import read_table
 from ..training.teacher_selection import training_record
 
-#: Variant under which the teachers stand in tables.
-TEACHERS = "T"
-CURVE = ["metric", "item", "r_max_A"]
 PERFORMANCE_COLUMNS = [
     "variant", "label", "member", "replica", "n_beads", "timestep_fs", "threads", "device", "ns_per_day", "wall_s",
     "runs_together", "ns_per_day_together",
@@ -65,17 +61,17 @@ def _unique(table: pd.DataFrame, keys: Sequence[str], source: str) -> pd.DataFra
 
 def tae_of(paths: Iterable[str | Path]) -> pd.DataFrame:
     """Errors of every run: ``structure/<variant>/tae.csv`` of all variants."""
-    return concatenate(paths, [*RUN, *CURVE])
+    return concatenate(paths, [*RUN_KEY, *CURVE_KEY])
 
 
 def summary_of(paths: Iterable[str | Path]) -> pd.DataFrame:
     """Means over runs: ``structure/<variant>/summary.csv`` of all variants."""
-    return concatenate(paths, ["variant", *CURVE])
+    return concatenate(paths, ["variant", *CURVE_KEY])
 
 
 def runs_of(paths: Iterable[str | Path], labels: Mapping[str, str]) -> pd.DataFrame:
     """Every run with its status: ``structure/<variant>/runs.csv`` of all variants, with the labels."""
-    runs = concatenate(paths, RUN)
+    runs = concatenate(paths, RUN_KEY)
     if "label" not in runs.columns:
         runs.insert(1, "label", [labels.get(name, name) for name in runs["variant"]])
     return runs
@@ -93,7 +89,7 @@ def curves_of(paths: Iterable[str | Path]) -> pd.DataFrame:
     seen: set[tuple] = set()
     for path in paths:
         table = read_curves(path)
-        runs = set(table[RUN].drop_duplicates().itertuples(index=False, name=None))
+        runs = set(table[RUN_KEY].drop_duplicates().itertuples(index=False, name=None))
         if runs & seen:
             raise InputError(path, "runs", f"{'/'.join(map(str, min(runs & seen)))} again", "each run once")
         seen |= runs
@@ -112,7 +108,7 @@ def performance_of(paths: Iterable[str | Path], labels: Mapping[str, str]) -> pd
     records = [record for record in map(read_record, paths) if record["status"] != RunStatus.EXCLUDED]
     rows = [{**record, "label": labels.get(record["variant"], record["variant"])} for record in records]
     table = pd.DataFrame(rows).reindex(columns=PERFORMANCE_COLUMNS)
-    return _unique(table, RUN, "simulations")
+    return _unique(table, RUN_KEY, "simulations")
 
 
 def training_of(
@@ -125,7 +121,7 @@ def training_of(
 
     Parameters
     ----------
-    teachers: ``teachers/<teacher>/metrics.csv``; they stand under the variant `TEACHERS`.
+    teachers: ``teachers/<teacher>/metrics.csv``; their variant is `TEACHERS`.
     students: ``students/<variant>/<member>/metrics.csv``.
     networks: of `networks_of`; those that are excluded are left out. Without it, all are used.
     """

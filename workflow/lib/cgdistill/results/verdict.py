@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from .collect_tables import TEACHERS
-from ..structure.metrics import METRIC_TITLES, OVERALL, RULES_OF_THUMB, TAE_UNITS, rows_of, value_text
+from ..core.number_text import decimals, decimals_of_mean
+from ..core.vocabulary import OVERALL, TEACHERS, ModelKind, NetworkStatus
 from ..statistics.comparison import BETTER, NO_TEST, SAME, WORSE
-from ..core.vocabulary import NetworkStatus
+from ..structure.error_tables import items_of, rows_of, shown_metrics
+from ..structure.metrics import PRESENTATIONS
 
 _OPPOSITE = {BETTER: WORSE, WORSE: BETTER, SAME: SAME}
 
@@ -36,7 +37,7 @@ class Answer:
 
 def verdicts(summary: pd.DataFrame, comparisons: pd.DataFrame | None = None) -> list[Verdict]:
     """Verdicts on the metrics that the table holds."""
-    return [verdict(summary, metric, comparisons) for metric in METRIC_TITLES if (summary["metric"] == metric).any()]
+    return [verdict(summary, shown.name, comparisons) for shown in shown_metrics(summary)]
 
 
 def verdict(summary: pd.DataFrame, metric: str, comparisons: pd.DataFrame | None = None) -> Verdict:
@@ -47,7 +48,7 @@ def verdict(summary: pd.DataFrame, metric: str, comparisons: pd.DataFrame | None
     summary: columns of `statistics.SUMMARY_COLUMNS` (those of intervals and noise may be absent).
     comparisons: columns of `statistics.COMPARISON_COLUMNS`; without them nothing is said on differences.
     """
-    title = METRIC_TITLES[metric]
+    title = PRESENTATIONS[metric].title
     rows = rows_of(summary, metric, OVERALL)
     ranked = rows[rows["mean"].notna()].sort_values("mean", kind="stable")
     if ranked.empty:
@@ -68,11 +69,11 @@ def answers(comparisons: pd.DataFrame, kinds: Mapping[str, str]) -> list[Answer]
     Parameters
     ----------
     comparisons: columns of `statistics.COMPARISON_COLUMNS`.
-    kinds: teacher, teacher_ensemble, single or ensemble, by variant.
+    kinds: `ModelKind` by variant.
     """
     of = {kind: [name for name, own in kinds.items() if own == kind] for kind in dict.fromkeys(kinds.values())}
-    singles = [*of.get("teacher", []), *of.get("single", [])]
-    ensemble, students = of.get("teacher_ensemble", []), of.get("ensemble", [])
+    singles = [*of.get(ModelKind.TEACHER, []), *of.get(ModelKind.SINGLE, [])]
+    ensemble, students = of.get(ModelKind.TEACHER_ENSEMBLE, []), of.get(ModelKind.ENSEMBLE, [])
     labels = dict(zip(comparisons["variant_a"], comparisons["label_a"], strict=True))
     labels |= dict(zip(comparisons["variant_b"], comparisons["label_b"], strict=True))
     all_teachers = labels.get(ensemble[0], ensemble[0]) if ensemble else ""
@@ -84,7 +85,7 @@ def answers(comparisons: pd.DataFrame, kinds: Mapping[str, str]) -> list[Answer]
     ]  # fmt: skip
     found = []
     for question, first, second in asked:
-        sentences = [_tally(comparisons, metric, first, second) for metric in METRIC_TITLES]
+        sentences = [_tally(comparisons, metric, first, second) for metric in PRESENTATIONS]
         if any(sentences):
             found.append(Answer(question, tuple(sentence for sentence in sentences if sentence)))
     return found
@@ -167,19 +168,17 @@ def _runs(count: float) -> str:
 
 def _with_unit(row: pd.Series, metric: str) -> str:
     """Mean with its interval (or its standard deviation, where there is none) and the number of runs."""
-    unit = f" {TAE_UNITS[metric]}" if TAE_UNITS[metric] else ""
+    shown = PRESENTATIONS[metric]
     low, high = row.get("ci_low", math.nan), row.get("ci_high", math.nan)
     if math.isfinite(low):
-        digits = _digits(high - low)
-        kind = "interval of its sampling alone" if row["n"] == 1 else "interval"
-        return f"{row['mean']:.{digits}f}{unit} ({kind} {low:.{digits}f} to {high:.{digits}f}, {_runs(row['n'])})"
+        digits = decimals(high - low)
+        name = "interval of its sampling alone" if row["n"] == 1 else "interval"
+        mean = shown.error_text(f"{row['mean']:.{digits}f}")
+        return f"{mean} ({name} {low:.{digits}f} to {high:.{digits}f}, {_runs(row['n'])})"
     spread = "no error bar, " if math.isnan(row["std"]) else ""
-    return f"{value_text(row['mean'], row['std'])}{unit} ({spread}{_runs(row['n'])})"
-
-
-def _digits(width: float) -> int:
-    """Decimals with which an interval of this width has two digits."""
-    return max(0, 1 - math.floor(math.log10(width))) if width > 0 else 2
+    digits = decimals_of_mean(row["mean"], row["std"])
+    text = f"{row['mean']:.{digits}f}" + (f" ± {row['std']:.{digits}f}" if math.isfinite(row["std"]) else "")
+    return f"{shown.error_text(text)} ({spread}{_runs(row['n'])})"
 
 
 def _comparison(best: pd.Series, ranked: pd.DataFrame, metric: str, comparisons: pd.DataFrame | None) -> list[str]:
@@ -231,9 +230,9 @@ def _against_reference(best: pd.Series, ranked: pd.DataFrame, metric: str) -> st
     """Whether errors exceed what sampling alone would make."""
     if not math.isfinite(best.get("noise_high", math.nan)):
         return ""
-    digits = _digits(best["noise"])
-    unit = f" {TAE_UNITS[metric]}" if TAE_UNITS[metric] else ""
-    noise = f"sampling alone ({best['noise']:.{digits}f}{unit}, rarely above {best['noise_high']:.{digits}f}{unit})"
+    digits, shown = decimals(best["noise"]), PRESENTATIONS[metric]
+    mean, high = (shown.error_text(f"{best[name]:.{digits}f}") for name in ("noise", "noise_high"))
+    noise = f"sampling alone ({mean}, rarely above {high})"
     if best["mean"] > best["noise_high"]:
         return f"Its error is above what {noise} would make of a perfect model: it can be told from the reference."
     within = ranked[ranked["mean"] <= ranked["noise_high"]]
@@ -251,7 +250,7 @@ def _tally(comparisons: pd.DataFrame, metric: str, first: Sequence[str], second:
     rows = pd.concat(parts) if parts else pd.DataFrame()
     if rows.empty:
         return ""
-    title = METRIC_TITLES[metric]
+    title = PRESENTATIONS[metric].title
     tested = rows[rows["test"] != NO_TEST]
     if tested.empty:
         return f"{title}: not tested, too few runs."
@@ -286,8 +285,8 @@ def _still_possible(tested: pd.DataFrame, metric: str) -> str:
     reach = same[["ci_low", "ci_high"]].abs().to_numpy().max(initial=0.0)
     if not reach > 0:
         return ""
-    unit = f" {TAE_UNITS[metric]}" if TAE_UNITS[metric] else ""
-    return f" Where no difference was found, one of up to {reach:.2g}{unit} is not ruled out."
+    most = PRESENTATIONS[metric].error_text(f"{reach:.2g}")
+    return f" Where no difference was found, one of up to {most} is not ruled out."
 
 
 def _label(comparisons: pd.DataFrame, name: str) -> str:
@@ -327,13 +326,12 @@ def _how(row: pd.Series) -> str:
 
 def _thumb(summary: pd.DataFrame, metric: str, name: str, label: str) -> str:
     """How many items of a variant lie above the rule of thumb."""
-    own = summary[(summary["metric"] == metric) & (summary["item"] != OVERALL) & (summary["variant"] == name)]
-    if own.empty:
+    shown = PRESENTATIONS[metric]
+    own = items_of(summary[summary["variant"] == name], metric)
+    if own.empty or shown.rule_of_thumb is None:
         return ""
-    limit, items = RULES_OF_THUMB[metric], {"rdf": "pairs", "adf": "triplets and radii", "cdf": "bead types"}[metric]
-    above = int((own["mean"] > limit).sum())
-    unit = f" {TAE_UNITS[metric]}" if TAE_UNITS[metric] else ""
+    above = int((own["mean"] > shown.threshold).sum())
     return (
-        f"{above} of {len(own)} {items} of {label} lie above {limit:g}{unit}, the rule of thumb of "
-        "Olowookere et al. for a substantial distortion."
+        f"{above} of {len(own)} {shown.items} of {label} lie above {shown.error_text(f'{shown.threshold:g}')}, the rule "
+        f"of thumb of {shown.rule_of_thumb.source} for a substantial distortion."
     )

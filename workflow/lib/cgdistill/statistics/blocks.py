@@ -7,7 +7,6 @@ variance is multiplied by an inflation, found from how alike neighbours are (`in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,22 +14,19 @@ import numpy as np
 import pandas as pd
 
 from ..core.errors import InputError
-from ..structure.files import RUN_COLUMNS
-from ..structure.tae import OVERALL
+from ..core.vocabulary import CURVE_KEY, OVERALL, RUN_KEY
+from ..structure.tae import CurveName, curve_keys
 
-#: Metric, item and radius (None: no radius) of a row of a table of errors.
-RowKey = tuple[str, str, float | None]
-_CURVE = ["metric", "item", "r_max_A"]
-_GRID = [*_CURVE, "x", "x_unit", "value_unit"]
+_GRID = [*CURVE_KEY, "x", "x_unit", "value_unit"]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the curves of a table stand in one array of bins.
+    """Places of the curves of a table in one array of bins.
 
     Attributes
     ----------
-    grid: columns metric, item, r_max_A, x, x_unit, value_unit of each bin.
+    grid: columns metric, item, parameter, x, x_unit, value_unit of each bin.
     starts: (n_items,) first bin of each curve.
     keys: the rows of a table of errors: the curves, then the ``overall`` sums.
     widths: (n_bins, n_rows) width of a bin where it counts for a row, else 0.
@@ -38,7 +34,7 @@ class Layout:
 
     grid: pd.DataFrame
     starts: np.ndarray
-    keys: tuple[RowKey, ...]
+    keys: tuple[CurveName, ...]
     widths: np.ndarray
 
     @classmethod
@@ -51,21 +47,20 @@ class Layout:
             A curve of one bin, or one that is not in one piece.
         """
         grid = curves[_GRID].reset_index(drop=True)
-        radii = grid["r_max_A"].astype(object).where(grid["r_max_A"].notna(), None)
-        names = list(zip(grid["metric"], grid["item"], radii, strict=True))
+        names = curve_keys(grid)
         starts = [row for row, name in enumerate(names) if row == 0 or name != names[row - 1]]
-        items: list[RowKey] = [names[row] for row in starts]
+        items: list[CurveName] = [names[row] for row in starts]
         if len(set(items)) != len(items) or min(np.diff([*starts, len(names)]), default=0) < 2:
             raise InputError(source, "curves", "a curve of one bin or in pieces", "each in consecutive rows")
-        sums = {(metric, OVERALL, at): None for metric, _, radius in items for at in (None, radius)}
+        sums = {(metric, OVERALL, at): None for metric, _, parameter in items for at in (None, parameter)}
         keys = (*items, *sums)
         widths = np.zeros((len(grid), len(keys)))
         x = grid["x"].to_numpy()
-        for (metric, _, radius), first, end in zip(items, starts, [*starts[1:], len(grid)], strict=True):
+        for (metric, _, parameter), first, end in zip(items, starts, [*starts[1:], len(grid)], strict=True):
             width = (x[end - 1] - x[first]) / (end - 1 - first)
             for row, (of_metric, item, at) in enumerate(keys):
                 if item == OVERALL:
-                    counts = of_metric == metric and at in (radius, None)
+                    counts = of_metric == metric and at in (parameter, None)
                 else:
                     counts = keys[row] == names[first]
                 widths[first:end, row] = width * counts
@@ -168,11 +163,11 @@ def read_blocks(table: pd.DataFrame, layout: Layout, source: str) -> dict[tuple[
     InputError
         A column missing, or other curves, grids or units than those of the layout.
     """
-    for column in (*RUN_COLUMNS, "block", "n_frames", *_GRID, "value"):
+    for column in (*RUN_KEY, "block", "n_frames", *_GRID, "value"):
         if column not in table.columns:
             raise InputError(source, "columns", list(table.columns), f"a column '{column}'")
     found = {}
-    for key, part in table.groupby(RUN_COLUMNS, sort=False):
+    for key, part in table.groupby(RUN_KEY, sort=False):
         part = part.sort_values("block", kind="stable")
         n_blocks, n_bins = part["block"].nunique(), len(layout.grid)
         name = f"blocks of {'/'.join(map(str, key))}"
@@ -187,7 +182,7 @@ def read_blocks(table: pd.DataFrame, layout: Layout, source: str) -> dict[tuple[
 def _check_grid(part: pd.DataFrame, layout: Layout, n_blocks: int, source: str, name: str) -> None:
     for column in _GRID:
         expected, values = layout.grid[column].to_numpy(), part[column].to_numpy().reshape(n_blocks, -1)
-        if column in ("r_max_A", "x"):
+        if column in ("parameter", "x"):
             same = np.allclose(values, expected, rtol=1e-9, atol=1e-9, equal_nan=True)
         else:
             same = bool((values == expected).all())
@@ -197,13 +192,7 @@ def _check_grid(part: pd.DataFrame, layout: Layout, n_blocks: int, source: str, 
 
 def reference_of(table: pd.DataFrame, source: str = "reference blocks") -> tuple[Layout, Blocks]:
     """Layout and blocks of the reference from its table of blocks, one run."""
-    if table.empty or len(table[RUN_COLUMNS].drop_duplicates()) != 1:
-        raise InputError(source, "runs", len(table[RUN_COLUMNS].drop_duplicates()), "the blocks of one trajectory")
+    if table.empty or len(table[RUN_KEY].drop_duplicates()) != 1:
+        raise InputError(source, "runs", len(table[RUN_KEY].drop_duplicates()), "the blocks of one trajectory")
     layout = Layout.of(table[table["block"] == table["block"].iloc[0]], source)
     return layout, next(iter(read_blocks(table, layout, source).values()))
-
-
-def row_keys(table: pd.DataFrame) -> Sequence[RowKey]:
-    """Keys of the rows of a table of errors."""
-    radii = table["r_max_A"].astype(object).where(table["r_max_A"].notna(), None)
-    return list(zip(table["metric"], table["item"], radii, strict=True))

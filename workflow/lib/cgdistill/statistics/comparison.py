@@ -17,9 +17,7 @@ import pandas as pd
 from scipy import stats
 
 from ..core.errors import InputError
-from ..core.vocabulary import RunStatus
-from ..structure.files import RUN_COLUMNS
-from ..structure.tae import OVERALL
+from ..core.vocabulary import OVERALL, RUN_KEY, ModelKind, RunStatus
 from .spec import StatisticsSpec
 
 COMPARISON_COLUMNS = [
@@ -28,7 +26,6 @@ COMPARISON_COLUMNS = [
 ]  # fmt: skip
 BETTER, WORSE, SAME = "better", "worse", "not distinguishable"
 BY_TEACHER, BY_START, WELCH, NO_TEST = "paired by teacher", "paired by start frame", "Welch", "not tested"
-_KINDS_OF_MEMBERS = ("teacher", "single")
 #: With fewer units on a side Welch's degrees of freedom are too many at the small levels of Holm's
 #: correction; those of the smaller side hold whatever the variances.
 _FEW = 4
@@ -63,7 +60,7 @@ def compare_variants(
     tae: table of `structure.tae.tae_table` of all variants.
     runs: columns variant, member, replica, status, and ``number`` (or ``start_frame``): runs of the same started
         from the same frame.
-    kinds: teacher, teacher_ensemble, single or ensemble, by variant.
+    kinds: `ModelKind` by variant.
 
     Returns
     -------
@@ -81,7 +78,7 @@ def compare_variants(
         if name not in kinds:
             raise InputError("kinds", name, "no kind", "the kind of each variant")
     units = {name: _units(tae, runs, name, kinds[name]) for name in names}
-    overall = tae[(tae["item"] == OVERALL) & tae["r_max_A"].isna() & (tae["status"] == RunStatus.FINISHED)]
+    overall = tae[(tae["item"] == OVERALL) & tae["parameter"].isna() & (tae["status"] == RunStatus.FINISHED)]
     rows = []
     for metric in tae["metric"].drop_duplicates():
         own = overall[overall["metric"] == metric]
@@ -115,7 +112,7 @@ def holm(values: list[float]) -> np.ndarray:
 def _units(tae: pd.DataFrame, runs: pd.DataFrame, name: str, kind: str) -> Units:
     own = runs[runs["variant"] == name]
     n_runs = int((own["status"] == RunStatus.FINISHED).sum())
-    of_members = kind in _KINDS_OF_MEMBERS and own["member"].nunique() > 1
+    of_members = ModelKind(kind).per_teacher and own["member"].nunique() > 1
     label = str(tae.loc[tae["variant"] == name, "label"].iloc[0])
     listed = own["member"] if of_members else _starts(own)
     names = None if listed is None else frozenset(listed)
@@ -138,8 +135,8 @@ def _values(errors: pd.DataFrame, runs: pd.DataFrame, units: Units) -> pd.Series
     if units.names is None:
         return errors["tae"].reset_index(drop=True)
     own = runs[runs["variant"] == units.variant]
-    starts = pd.Series(_starts(own).to_numpy(), index=pd.MultiIndex.from_frame(own[RUN_COLUMNS]))  # type: ignore[union-attr]
-    keys = pd.MultiIndex.from_frame(errors[RUN_COLUMNS])
+    starts = pd.Series(_starts(own).to_numpy(), index=pd.MultiIndex.from_frame(own[RUN_KEY]))  # type: ignore[union-attr]
+    keys = pd.MultiIndex.from_frame(errors[RUN_KEY])
     return pd.Series(errors["tae"].to_numpy(), index=starts.reindex(keys).to_numpy())
 
 

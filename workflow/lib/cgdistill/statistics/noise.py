@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 
 from ..core.errors import InputError
+from ..core.vocabulary import CURVE_KEY
 from .blocks import Blocks, inflation, random_signs, reference_of
 from .spec import StatisticsSpec
 
 NOISE_COLUMNS = [
-    "metric", "item", "r_max_A", "halves", "random_halves", "random_halves_high", "inflation", "n_frames",
+    *CURVE_KEY, "halves", "random_halves", "random_halves_high", "inflation", "n_frames",
     "statistical_inefficiency",
 ]  # fmt: skip
 
@@ -29,7 +30,7 @@ def reference_noise(reference_blocks: pd.DataFrame, spec: StatisticsSpec, seed: 
 
     Returns
     -------
-    One row per metric, item and radius, and the ``overall`` sums; columns `NOISE_COLUMNS`. ``halves``: first half of
+    One row per metric, item and parameter, and the ``overall`` sums; columns `NOISE_COLUMNS`. ``halves``: first half of
     the blocks against the second; ``random_halves``: mean of the same over random halves of the blocks, as
     if they were independent, and its upper quantile (``spec.confidence``). Halves far above it say that the
     blocks are shorter than the correlation time, or that the reference drifts. ``inflation``: of the
@@ -47,7 +48,7 @@ def reference_noise(reference_blocks: pd.DataFrame, spec: StatisticsSpec, seed: 
     halves = np.concatenate([np.ones(n_blocks // 2), np.zeros(n_blocks % 2), -np.ones(n_blocks // 2)])
     signs = random_signs(n_blocks, spec.resamples, np.random.default_rng(seed))
     draws = layout.errors(_half_differences(blocks, signs))
-    table = pd.DataFrame(layout.keys, columns=["metric", "item", "r_max_A"]).astype({"r_max_A": float})
+    table = pd.DataFrame(layout.keys, columns=CURVE_KEY).astype({"parameter": float})
     inefficiency = reference_blocks.groupby("metric")["statistical_inefficiency"].first()
     return table.assign(
         halves=layout.errors(_half_differences(blocks, halves)),

@@ -1,4 +1,4 @@
-"""The section ``statistics`` of the config."""
+"""The section ``statistics`` of the config, as far as intervals and tests need it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,10 @@ class StatisticsSpec:
 
     Attributes
     ----------
-    blocks: of consecutive frames that a trajectory is cut into, 2 to 100.
     resamples: of the bootstrap.
     confidence: of intervals, between 0 and 1; ``1 - confidence`` is the level of the tests.
     """
 
-    blocks: int
     resamples: int
     confidence: float
 
@@ -34,12 +32,10 @@ class StatisticsSpec:
         InputError
             A key missing, or a value out of range.
         """
-        for key in ("blocks", "resamples", "confidence"):
+        for key in ("resamples", "confidence"):
             if key not in section:
                 raise InputError(source, "statistics", sorted(section), f"a key '{key}'")
-        spec = cls(int(section["blocks"]), int(section["resamples"]), float(section["confidence"]))
-        if not 2 <= spec.blocks <= 100:
-            raise InputError(source, "statistics.blocks", spec.blocks, "2 to 100")
+        spec = cls(int(section["resamples"]), float(section["confidence"]))
         if spec.resamples < 100:
             raise InputError(source, "statistics.resamples", spec.resamples, "100 or more")
         if not 0.5 <= spec.confidence < 1.0:

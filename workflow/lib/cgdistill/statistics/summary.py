@@ -10,11 +10,10 @@ import pandas as pd
 from scipy import stats
 
 from ..core.errors import InputError
-from ..core.vocabulary import RunStatus
-from ..structure.files import RUN_COLUMNS
+from ..core.vocabulary import RUN_KEY, RunStatus
 from ..structure.tae import SUMMARY_COLUMNS as MEAN_COLUMNS
-from ..structure.tae import average_runs
-from .blocks import Blocks, Layout, random_signs, read_blocks, reference_of, row_keys
+from ..structure.tae import average_runs, curve_keys
+from .blocks import Blocks, Layout, random_signs, read_blocks, reference_of
 from .spec import StatisticsSpec
 
 SUMMARY_COLUMNS = [*MEAN_COLUMNS, "ci_low", "ci_high", "ci_of", "noise", "noise_high"]
@@ -107,13 +106,13 @@ def summarise(
     by_run = read_blocks(blocks, layout, "blocks") if len(blocks) else {}
     means = average_runs(tae, runs)
     rows = {key: row for row, key in enumerate(layout.keys)}
-    order = np.array([rows.get(key, -1) for key in row_keys(means)])
+    order = np.array([rows.get(key, -1) for key in curve_keys(means)])
     if (order < 0).any():
         raise InputError("reference blocks", "curves", "curves missing", "those of the errors")
     parts = []
     for variant, part in means.groupby("variant", sort=False):
         finished = tae[(tae["variant"] == variant) & (tae["status"] == RunStatus.FINISHED)]
-        listed = list(finished[RUN_COLUMNS].drop_duplicates().itertuples(index=False, name=None))
+        listed = list(finished[RUN_KEY].drop_duplicates().itertuples(index=False, name=None))
         missing = ["/".join(map(str, key)) for key in listed if key not in by_run]
         if missing:
             raise InputError("blocks", missing[0], "no blocks", "blocks of each finished run")
@@ -142,8 +141,8 @@ def _values(finished: pd.DataFrame, keys: Sequence, listed: Sequence[tuple]) -> 
     place = {key: number for number, key in enumerate(listed)}
     row = {key: number for number, key in enumerate(keys)}
     values = np.full((len(listed), len(keys)), np.nan)
-    names = finished[RUN_COLUMNS].itertuples(index=False, name=None)
-    for name, key, tae in zip(names, row_keys(finished), finished["tae"], strict=True):
+    names = finished[RUN_KEY].itertuples(index=False, name=None)
+    for name, key, tae in zip(names, curve_keys(finished), finished["tae"], strict=True):
         values[place[name], row[key]] = tae
     return values
 

@@ -26,9 +26,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from .accumulate import Accumulator
-from .curves import curve_table, holding
+from .curves import curve_table, with_total
 from .files import BLOCK_COLUMNS, CURVE_COLUMNS
+from .metrics.accumulator import Accumulator
 
 #: Fine blocks at most, and fine blocks per block asked for at least (of a long trajectory).
 _MOST = 512
@@ -179,5 +179,5 @@ def _sum_of_correlations(deviations: np.ndarray) -> float:
 
 
 def _values(accumulator: Accumulator, total: np.ndarray, n_frames: int) -> np.ndarray:
-    """The values of all curves of a metric, one behind the other, of another sum over frames."""
-    return np.concatenate([curve.values for curve in holding(accumulator, total, n_frames).curves()])
+    """The values of all curves of a metric, one after the other, of another sum over frames."""
+    return np.concatenate([curve.values for curve in with_total(accumulator, total, n_frames).curves()])

@@ -1,8 +1,9 @@
 """All structure curves of a trajectory as one tidy table.
 
-Columns of a table of curves: ``metric`` (rdf, adf, cdf), ``item`` (``Cho-Cl``, ``Cho-Cl-Urea`` with the
-centre in the middle, ``Cho``), ``r_max_A`` (ADF; NaN elsewhere), ``x``, ``x_unit`` (A, deg; bin
-centres), ``value``, ``value_unit``. On disk ``variant``, ``member`` and ``replica`` stand in front.
+Columns of a table of curves: ``metric`` (rdf, adf, cdf, ...), ``item`` (``Cho-Cl``, ``Cho-Cl-Urea`` with the centre in
+the middle, ``Cho``), ``parameter`` (what the metric says tells curves of one item apart, as the radius of an ADF in A;
+NaN elsewhere), ``x``, ``x_unit`` (A, deg; bin centres), ``value``, ``value_unit``. On disk ``variant``, ``member`` and
+``replica`` come first.
 """
 
 from __future__ import annotations
@@ -19,56 +20,16 @@ import pandas as pd
 
 from ..core.errors import InputError
 from ..runtime.job import Progress, log
-from .accumulate import Accumulator
-from .adf import ADF
-from .cdf import CDF
-from .files import (
-    CURVE_COLUMNS,
-    RUN_COLUMNS,
-    label_run,
-    read_blocks,
-    read_curves,
-    read_curves_provenance,
-    read_resolved,
-    read_series,
-    write_blocks,
-    write_curves,
-    write_resolved,
-    write_series,
-)
+from .files import CURVE_COLUMNS
+from .metrics import METRICS
+from .metrics.accumulator import Accumulator
+from .metrics.base import Beads
 from .pairs import Frame
-from .rdf import RDF
-from .spec import METRICS, StructureSpec, check_grids
-
-__all__ = [
-    "CURVE_COLUMNS",
-    "RUN_COLUMNS",
-    "StructureSpec",
-    "accumulators_of",
-    "check_grids",
-    "compute_curves",
-    "curve_table",
-    "holding",
-    "label_run",
-    "measured_frames",
-    "read_blocks",
-    "read_curves",
-    "read_curves_provenance",
-    "read_resolved",
-    "read_series",
-    "warn_of_gaps",
-    "write_blocks",
-    "write_curves",
-    "write_resolved",
-    "write_series",
-]
-
-#: Share of the merge distances outside the CDF's grid above which a warning is given.
-_MUCH_BEYOND = 1e-3
+from .spec import StructureSpec, check_grids
 
 #: Positions (n_frames, n_beads, 3) and cells (n_frames, 3, 3), or one frame (n_beads, 3) and (3, 3), A.
 Chunk = tuple[np.ndarray, np.ndarray]
-#: The same behind times (n_frames,) or one time, ps.
+#: The same after times (n_frames,) or one time, ps.
 TimedChunk = tuple[np.ndarray | float, np.ndarray, np.ndarray]
 #: Time, ps, positions and cell of one frame.
 Single = tuple[float, np.ndarray, np.ndarray]
@@ -81,7 +42,6 @@ def compute_curves(
     bead_types: np.ndarray,
     spec: StructureSpec,
     threads: int = 1,
-    metrics: Sequence[str] = METRICS,
     source: str | Path = "trajectory",
     n_frames: int | None = None,
 ) -> pd.DataFrame:
@@ -98,9 +58,7 @@ def compute_curves(
     type_names, bead_types:
         Names of the bead types, and (n_beads,) index of the type of each bead.
     threads:
-        Frames looked at side by side.
-    metrics:
-        Which of rdf, adf and cdf.
+        Frames measured at the same time.
     source:
         Name of the trajectory in messages.
     n_frames:
@@ -115,7 +73,7 @@ def compute_curves(
     InputError
         What `check_grids` refuses, no frames, another number of beads, positions that are not finite.
     """
-    accumulators = accumulators_of(type_names, bead_types, spec, metrics)
+    accumulators = list(accumulators_of(type_names, bead_types, spec).values())
 
     def measure(frame: Frame) -> list[np.ndarray]:
         return [accumulator.measure(frame) for accumulator in accumulators]
@@ -130,23 +88,22 @@ def compute_curves(
     return pd.concat([curve_table(accumulator) for accumulator in accumulators], ignore_index=True)
 
 
-def accumulators_of(
-    type_names: Sequence[str], bead_types: np.ndarray, spec: StructureSpec, metrics: Sequence[str] = METRICS
-) -> list[Accumulator]:
-    """Empty accumulators of the metrics wanted, in the order of `METRICS`; no ADF where there are no triplets."""
-    unknown = set(metrics) - set(METRICS)
-    if unknown or not metrics:
-        raise ValueError(f"metrics {list(metrics)}: some of {METRICS} are needed")
-    chosen: list[Accumulator] = []
-    if "rdf" in metrics:
-        chosen.append(RDF(type_names, bead_types, spec.rdf, spec.convention))
-    if "adf" in metrics and spec.triplets:
-        triplets = spec.triplet_indices(type_names)
-        chosen.append(ADF(type_names, bead_types, spec.adf, triplets, spec.adf_r_max_A, spec.convention))
-    if "cdf" in metrics:
-        chosen.append(CDF(type_names, bead_types, spec.cdf, spec.convention))
+def accumulators_of(type_names: Sequence[str], bead_types: np.ndarray, spec: StructureSpec) -> dict[str, Accumulator]:
+    """Empty accumulators by name of the metric, of all metrics of the spec that have curves.
+
+    Raises
+    ------
+    InputError
+        No metric has a curve.
+    """
+    beads = Beads.of(type_names, bead_types)
+    found = {
+        name: METRICS[name].accumulator(settings, beads, spec.convention, spec.source)
+        for name, settings in spec.settings.items()
+    }
+    chosen = {name: accumulator for name, accumulator in found.items() if accumulator is not None}
     if not chosen:
-        raise InputError(spec.source, "structure.adf.triplets", "none", "at least one, for an ADF")
+        raise InputError(spec.source, "structure", f"no curve of {', '.join(found) or 'any metric'}", "at least one")
     return chosen
 
 
@@ -185,7 +142,7 @@ def measured_frames(
             bar.close()
 
 
-def holding(accumulator: Accumulator, total: np.ndarray, n_frames: int) -> Accumulator:
+def with_total(accumulator: Accumulator, total: np.ndarray, n_frames: int) -> Accumulator:
     """An accumulator of the same curves with another sum, over ``n_frames`` frames, of what `measure` returns."""
     other = copy(accumulator)
     other.n_frames = 0
@@ -198,7 +155,7 @@ def curve_table(accumulator: Accumulator) -> pd.DataFrame:
     """The curves of one metric, columns `CURVE_COLUMNS`."""
     x = accumulator.grid.centres
     parts = [
-        pd.DataFrame({"item": curve.item, "r_max_A": curve.r_max_A, "x": x, "value": curve.values})
+        pd.DataFrame({"item": curve.item, "parameter": curve.parameter, "x": x, "value": curve.values})
         for curve in accumulator.curves()
     ]
     table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=CURVE_COLUMNS)
@@ -206,22 +163,11 @@ def curve_table(accumulator: Accumulator) -> pd.DataFrame:
     return table[CURVE_COLUMNS]
 
 
-def warn_of_gaps(accumulators: Sequence[Accumulator], source: str | Path) -> None:
-    """Say which curves hold less than they should."""
+def warn_of_gaps(accumulators: Iterable[Accumulator], source: str | Path) -> None:
+    """Log which curves hold less than they should."""
     for accumulator in accumulators:
-        if isinstance(accumulator, CDF):
-            for item, share in accumulator.beyond().items():
-                if share > _MUCH_BEYOND:
-                    log.warning(
-                        "%s: cdf of %s: %.1f %% of the merge distances lie beyond structure.cdf.r_max_A",
-                        source,
-                        item,
-                        100 * share,
-                    )
-        if isinstance(accumulator, ADF):
-            for curve in accumulator.curves():
-                if not curve.values.any():
-                    log.warning("%s: no angle %s within %g A", source, curve.item, curve.r_max_A)
+        for gap in accumulator.gaps():
+            log.warning("%s: %s", source, gap)
 
 
 def _checked_frames(

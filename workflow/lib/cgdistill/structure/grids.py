@@ -47,6 +47,14 @@ class Grid:
             )
         return cls(float(start), float(stop), float(width), unit)
 
+    @classmethod
+    def of_centres(cls, x: np.ndarray, unit: str) -> Grid:
+        """Grid from 0 whose bins have the centres ``x``, in any order and any number of times."""
+        centres = np.unique(x)
+        # Bins are from 0, so the outermost centres add up to their end.
+        stop = float(round(centres[0] + centres[-1], 6))
+        return cls(0.0, stop, stop / len(centres), unit)
+
     @property
     def n_bins(self) -> int:
         """Number of bins."""

@@ -53,7 +53,7 @@ def rdf_landmarks(curves: pd.DataFrame, counts: Mapping[str, int], volume_A3: fl
 
 
 def _first_shell(g: np.ndarray, sigma_bins: float) -> tuple[int | None, int | None]:
-    """Bins of the first peak and of the minimum behind it."""
+    """Bins of the first peak and of the minimum after it."""
     smooth = gaussian_filter1d(g, sigma_bins, mode="nearest")
     peaks, _ = find_peaks(smooth, prominence=_PROMINENCE * max(smooth.max(), np.finfo(float).tiny))
     if len(peaks) == 0:
@@ -80,15 +80,15 @@ def adf_landmarks(curves: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    Columns item, r_max_A, peak_deg, peak, times_isotropic (the mean over bins is what isotropic neighbours have).
+    Columns item, parameter, peak_deg, peak, times_isotropic (the mean over bins is what isotropic neighbours have).
     """
     rows = []
-    for (item, radius), curve in curves.groupby(["item", "r_max_A"], sort=False):
+    for (item, radius), curve in curves.groupby(["item", "parameter"], sort=False):
         value = curve["value"].to_numpy()
         mean = value.mean()
         top = int(value.argmax())
         rows.append((item, radius, curve["x"].iloc[top], value[top], value[top] / mean if mean > 0 else np.nan))
-    return pd.DataFrame(rows, columns=["item", "r_max_A", "peak_deg", "peak", "times_isotropic"])
+    return pd.DataFrame(rows, columns=["item", "parameter", "peak_deg", "peak", "times_isotropic"])
 
 
 def cdf_landmarks(curves: pd.DataFrame) -> pd.DataFrame:

@@ -18,12 +18,12 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter1d
 
-from .accumulate import Accumulator
-from .cdf import CDF, merge_distances_A, mergers
-from .curves import curve_table, holding
+from .curves import curve_table, with_total
 from .files import CURVE_COLUMNS, SERIES_COLUMNS
+from .metrics.accumulator import Accumulator
+from .metrics.cdf import CDF, merge_distances_A, mergers
+from .metrics.rdf import RDF
 from .pairs import Frame, find_pairs
-from .rdf import RDF
 
 EQUILIBRATION, PRODUCTION = "equilibration", "production"
 ALL = "all"
@@ -178,7 +178,7 @@ class Windows:
             return
         time_ps = self._index * self.every_ps
         rdf, cdf = (
-            holding(accumulator, total, self._n_frames)
+            with_total(accumulator, total, self._n_frames)
             for accumulator, total in zip((self.rdf, self.cdf), self._sums, strict=True)
         )
         self._series_of(time_ps, rdf, cdf)

@@ -5,8 +5,8 @@ For two curves on one uniform grid (Olowookere et al., arXiv 2510.26650)::
     TAE(reference, model) = sum_i |model(x_i) - reference(x_i)| dx
 
 in A for the RDF (which is dimensionless), and dimensionless for ADF and CDF (densities per degree and
-per Angstrom, so that it lies between 0 and 2). "overall" is the sum over the items of a metric; for the ADF
-it is given per radius and, with ``r_max_A`` NaN, over all radii.
+per Angstrom, so that it lies between 0 and 2). "overall" is the sum over the items of a metric; where curves have a
+parameter (the radius of an ADF) it is given per value and, with ``parameter`` NaN, over all values.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ import numpy as np
 import pandas as pd
 
 from ..core.errors import InputError
-from ..core.vocabulary import RunStatus
-from .files import RUN_COLUMNS
+from ..core.vocabulary import CURVE_KEY, OVERALL, RUN_KEY, RunStatus
 
-OVERALL = "overall"
-TAE_COLUMNS = ["variant", "label", "member", "replica", "metric", "item", "r_max_A", "tae", "status"]
-SUMMARY_COLUMNS = ["variant", "label", "metric", "item", "r_max_A", "mean", "std", "n", "n_failed", "n_excluded"]
-_CURVE = ["metric", "item", "r_max_A"]
+TAE_COLUMNS = ["variant", "label", "member", "replica", *CURVE_KEY, "tae", "status"]
+SUMMARY_COLUMNS = ["variant", "label", *CURVE_KEY, "mean", "std", "n", "n_failed", "n_excluded"]
+
+
+#: Metric, item and parameter (None: no parameter).
+CurveName = tuple[str, str, float | None]
 
 
 def total_absolute_error(x: np.ndarray, reference: np.ndarray, model: np.ndarray) -> float:
@@ -58,7 +59,7 @@ def tae_table(
     runs: pd.DataFrame | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
-    """Errors of each run: one row per metric, item and radius, and the ``overall`` rows.
+    """Errors of each run: one row per metric, item and parameter, and the ``overall`` rows.
 
     Parameters
     ----------
@@ -79,7 +80,7 @@ def tae_table(
         is not listed, a finished run without curves.
     """
     expected = _curves_of(reference, "reference")
-    by_run = {key: part for key, part in curves.groupby(RUN_COLUMNS, sort=True)}
+    by_run = {key: part for key, part in curves.groupby(RUN_KEY, sort=True)}
     status = _status(by_run, runs)
     rows = []
     for key, state in status.items():
@@ -97,7 +98,7 @@ def tae_table(
 
 
 def average_runs(tae: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """Mean and spread over the finished runs of each variant; failed runs are counted beside.
+    """Mean and spread over the finished runs of each variant; failed runs are counted.
 
     `statistics.summarise` adds intervals and the level of noise.
 
@@ -119,14 +120,14 @@ def average_runs(tae: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """
     n_failed = (runs["status"] != RunStatus.FINISHED).groupby(runs["variant"]).sum()
     n_excluded = (runs["status"] == RunStatus.EXCLUDED).groupby(runs["variant"]).sum()
-    finished = runs.loc[runs["status"] == RunStatus.FINISHED, RUN_COLUMNS].itertuples(index=False, name=None)
-    averaged = tae.loc[tae["status"] == RunStatus.FINISHED, RUN_COLUMNS].itertuples(index=False, name=None)
+    finished = runs.loc[runs["status"] == RunStatus.FINISHED, RUN_KEY].itertuples(index=False, name=None)
+    averaged = tae.loc[tae["status"] == RunStatus.FINISHED, RUN_KEY].itertuples(index=False, name=None)
     odd = set(finished) ^ set(averaged)
     if odd:
         names = ", ".join(sorted("/".join(map(str, key)) for key in odd))
         raise InputError("runs", "finished runs", f"{names} in one table alone", "the same runs as in the errors")
     rows = []
-    for key, part in tae.groupby(["variant", "label", *_CURVE], sort=False, dropna=False):
+    for key, part in tae.groupby(["variant", "label", *CURVE_KEY], sort=False, dropna=False):
         values = part.loc[part["status"] == RunStatus.FINISHED, "tae"].to_numpy(dtype=np.float64)
         mean = values.mean() if len(values) else np.nan
         std = values.std(ddof=1) if len(values) > 1 else np.nan
@@ -135,17 +136,21 @@ def average_runs(tae: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=SUMMARY_COLUMNS)
 
 
+def curve_keys(table: pd.DataFrame) -> list[CurveName]:
+    """Metric, item and parameter (None: no parameter) of each row of a table of curves or errors."""
+    parameters = table["parameter"].astype(object).where(table["parameter"].notna(), None)
+    return list(zip(table["metric"], table["item"], parameters, strict=True))
+
+
 def _curves_of(table: pd.DataFrame, name: str) -> dict[tuple, pd.DataFrame]:
-    """Curves of one run by (metric, item, r_max_A), the radius None where there is none."""
-    if len(table[RUN_COLUMNS].drop_duplicates()) != 1:
-        raise InputError(name, "runs", len(table[RUN_COLUMNS].drop_duplicates()), "the curves of one run")
-    radii = table["r_max_A"].astype(object).where(table["r_max_A"].notna(), None)
-    keys = list(zip(table["metric"], table["item"], radii, strict=True))
-    return {key: table.iloc[rows] for key, rows in _positions(keys).items()}
+    """Curves of one run by metric, item and parameter."""
+    if len(table[RUN_KEY].drop_duplicates()) != 1:
+        raise InputError(name, "runs", len(table[RUN_KEY].drop_duplicates()), "the curves of one run")
+    return {key: table.iloc[rows] for key, rows in _positions(curve_keys(table)).items()}
 
 
 def _positions(keys: list[tuple]) -> dict[tuple, list[int]]:
-    """Where each key stands."""
+    """Rows of each key."""
     found: dict[tuple, list[int]] = {}
     for row, key in enumerate(keys):
         found.setdefault(key, []).append(row)
@@ -156,7 +161,7 @@ def _status(by_run: Mapping, runs: pd.DataFrame | None) -> dict[tuple, str]:
     """Status of each run, listed or with curves."""
     if runs is None:
         return dict.fromkeys(by_run, RunStatus.FINISHED)
-    listed = dict(zip(runs[RUN_COLUMNS].itertuples(index=False, name=None), runs["status"], strict=True))
+    listed = dict(zip(runs[RUN_KEY].itertuples(index=False, name=None), runs["status"], strict=True))
     for key in by_run:
         if key not in listed:
             raise InputError("runs", "/".join(map(str, key)), "curves of a run that is not listed", "a row for it")
@@ -186,10 +191,10 @@ def _extent(curve: pd.DataFrame) -> str:
 
 
 def _with_overall(errors: Mapping[tuple, float]) -> dict[tuple, float]:
-    """The errors and their sums per metric, and per radius where there are radii (NaN: no radius)."""
+    """The errors and their sums per metric, and per value of the parameter where there is one (NaN: no parameter)."""
     sums: dict[tuple, float] = {}
-    for (metric, _, radius), tae in errors.items():
-        for at in {radius, None}:
+    for (metric, _, parameter), tae in errors.items():
+        for at in {parameter, None}:
             sums[metric, OVERALL, at] = sums.get((metric, OVERALL, at), 0.0) + tae
     every = {**errors, **sums}
     return {(metric, item, np.nan if at is None else at): tae for (metric, item, at), tae in every.items()}

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from .blocks import FineBlocks, block_table
-from .cdf import CDF
 from .curves import TimedChunk, accumulators_of, curve_table, measured_frames, warn_of_gaps
 from .files import BLOCK_COLUMNS, CURVE_COLUMNS
+from .metrics.cdf import CDF
+from .metrics.rdf import RDF
 from .pairs import Frame
-from .rdf import RDF
 from .series import EQUILIBRATION, PRODUCTION, FrameMeasures, Windows, series_table
 from .spec import StructureSpec
 
@@ -32,8 +32,8 @@ class TrajectoryStructure:
     Attributes
     ----------
     curves: averages over production, columns `CURVE_COLUMNS`; empty where there is no frame of production.
-    blocks: the same of contiguous blocks of it, columns `BLOCK_COLUMNS` in front.
-    resolved: CDFs of windows in time over all frames, ``time_ps`` (start of the window) in front.
+    blocks: the same of contiguous blocks of it, columns `BLOCK_COLUMNS` first.
+    resolved: CDFs of windows in time over all frames, ``time_ps`` (start of the window) first.
     series: see `structure.series`, columns `SERIES_COLUMNS`.
     n_frames: frames of production.
     """
@@ -83,17 +83,19 @@ def analyse_trajectory(
         As in `compute_curves`; a trajectory without frames gives empty tables.
     """
     bead_types = np.asarray(bead_types, dtype=np.int64)
-    rdf, *adf, cdf = accumulators = accumulators_of(type_names, bead_types, spec)
+    accumulators = accumulators_of(type_names, bead_types, spec)
+    rdf, cdf = accumulators[RDF.metric], accumulators[CDF.metric]
     assert isinstance(rdf, RDF) and isinstance(cdf, CDF)
     measures = FrameMeasures(cdf, cluster_cutoffs_A or {})
-    windows = Windows(rdf, cdf, spec.cdf_resolved_every_ps)
+    windows = Windows(rdf, cdf, spec.settings[CDF.metric].resolved_every_ps)
+    others = {name: accumulator for name, accumulator in accumulators.items() if accumulator is not cdf}
     fine = FineBlocks(n_blocks)
     rows: list[tuple[float, str, str, str, float, str]] = []
     series: list[pd.DataFrame] = []
 
-    def measure(frame: Frame) -> tuple[list[np.ndarray], list[float]]:
+    def measure(frame: Frame) -> tuple[dict[str, np.ndarray], list[float]]:
         merged, values = measures.measure(frame)
-        return [rdf.measure(frame), *(accumulator.measure(frame) for accumulator in adf), merged], values
+        return {name: other.measure(frame) for name, other in others.items()} | {CDF.metric: merged}, values
 
     for time_ps, (parts, values) in measured_frames(
         frames, measure, type_names, bead_types, spec, threads, source, n_frames
@@ -101,10 +103,10 @@ def analyse_trajectory(
         produced = time_ps > production_after_ps + _ROUNDING_PS
         phase = PRODUCTION if produced else EQUILIBRATION
         if produced:
-            fine.add(time_ps, parts)
-            for accumulator, part in zip(accumulators, parts, strict=True):
-                accumulator.accumulate(part)
-        windows.add(time_ps, phase, parts[0], parts[-1])
+            fine.add(time_ps, [parts[name] for name in accumulators])
+            for name, accumulator in accumulators.items():
+                accumulator.accumulate(parts[name])
+        windows.add(time_ps, phase, parts[RDF.metric], parts[CDF.metric])
         for (quantity, item, unit), value in zip(measures.rows, values, strict=True):
             rows.append((time_ps, phase, quantity, item, value, unit))
         if len(rows) >= _ROWS:
@@ -115,14 +117,15 @@ def analyse_trajectory(
     if not fine.blocks:
         empty = _empty(CURVE_COLUMNS), _empty(BLOCK_COLUMNS + CURVE_COLUMNS)
         return TrajectoryStructure(*empty, resolved, joined, 0)
-    warn_of_gaps(accumulators, source)
-    curves = pd.concat([curve_table(accumulator) for accumulator in accumulators], ignore_index=True)
-    return TrajectoryStructure(curves, block_table(accumulators, fine, n_blocks), resolved, joined, rdf.n_frames)
+    warn_of_gaps(accumulators.values(), source)
+    curves = pd.concat([curve_table(accumulator) for accumulator in accumulators.values()], ignore_index=True)
+    blocks = block_table(list(accumulators.values()), fine, n_blocks)
+    return TrajectoryStructure(curves, blocks, resolved, joined, rdf.n_frames)
 
 
 def _empty(columns: Sequence[str]) -> pd.DataFrame:
     """A table without rows whose columns have the types that they have elsewhere."""
     text = ("metric", "item", "x_unit", "value_unit")
     whole = ("block", "n_frames")
-    kinds = {name: str if name in text else np.int64 if name in whole else np.float64 for name in columns}
-    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
+    types = {name: str if name in text else np.int64 if name in whole else np.float64 for name in columns}
+    return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in types.items()})

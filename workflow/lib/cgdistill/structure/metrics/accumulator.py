@@ -1,32 +1,34 @@
-"""What the three accumulators of structure curves have in common."""
+"""Averages of structure curves over frames."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from .grids import Grid
-from .pairs import Frame
-from .spec import CGDISTILL, CONVENTIONS, TRAVIS
+from ..conventions import CGDISTILL, TRAVIS
+from ..grids import Grid
+
+if TYPE_CHECKING:
+    from ..pairs import Frame
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One curve: ``values`` (n_bins,) on the grid of its metric; ``r_max_A`` is NaN unless an ADF."""
+    """One curve: ``values`` (n_bins,) on the grid; ``parameter`` is NaN where an item has one curve."""
 
     item: str
-    r_max_A: float
+    parameter: float
     values: np.ndarray
 
 
 class Accumulator(ABC):
     """Average a structure curve over frames.
 
-    `measure` looks at one frame and changes nothing, so frames may be measured in threads;
+    `measure` takes one frame and changes nothing, so frames may be measured in threads;
     `accumulate` takes the measured values in the order of the frames. `add` does both for a chunk.
     The result does not depend on how frames are cut into chunks.
 
@@ -45,8 +47,8 @@ class Accumulator(ABC):
     def __init__(
         self, type_names: Sequence[str], bead_types: np.ndarray, grid: Grid, convention: str = CGDISTILL
     ) -> None:
-        if convention not in CONVENTIONS:
-            raise ValueError(f"convention {convention!r}: one of {CONVENTIONS} is needed")
+        if convention not in self._VALUE_UNITS:
+            raise ValueError(f"convention {convention!r}: one of {', '.join(self._VALUE_UNITS)} is needed")
         self.type_names = tuple(type_names)
         self.bead_types = np.ascontiguousarray(bead_types, dtype=np.int64)
         self.type_counts = np.bincount(self.bead_types, minlength=len(self.type_names))
@@ -64,6 +66,10 @@ class Accumulator(ABC):
     def curves(self) -> list[Curve]:
         """The average over the frames so far."""
 
+    def gaps(self) -> list[str]:
+        """Sentences on curves that hold less than they should."""
+        return []
+
     def accumulate(self, measured: np.ndarray) -> None:
         """Add what `measure` returned for one frame."""
         self._sum = measured if self.n_frames == 0 else self._sum + measured
@@ -77,6 +83,8 @@ class Accumulator(ABC):
         positions_A: (n_frames, n_beads, 3), wrapped or not.
         cells_A: (n_frames, 3, 3) rows are the cell vectors.
         """
+        from ..pairs import Frame
+
         for positions, cell in zip(positions_A, cells_A, strict=True):
             self.accumulate(self.measure(Frame.of(positions, cell)))
 
