@@ -90,6 +90,36 @@ def demo(root, tmp_path_factory):
     return planned_under_another_name(root, tmp_path_factory.mktemp("demo"), "config.yaml")
 
 
+#: What a user has to write for files of the demo's size: no more than has no default, and two ranges that fit its cell.
+MINIMAL = """
+run: planned-only
+aa:
+  files:
+    topology: resources/demo/des128.gro
+    masses: resources/demo/des128.top
+    trajectory: [resources/demo/des128.trr]
+mapping: {file: config/mappings/des.yaml}
+simulation: {temperature_K: 298.15}
+"""
+FITTING = "network: {cutoff_A: 11}\nstructure: {rdf: {r_max_A: 11}}\n"
+
+
+def test_a_minimal_config_plans_the_published_protocol(root, tmp_path):
+    """Everything else has its default; distances that do not fit the cell are named with the largest that does."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(MINIMAL, encoding="utf-8")
+    done = dry_run(root, "--configfile", path)
+    assert done.returncode == 1
+    expected = "found 12 A, expected at most 11.300 A, half the cell of resources/demo/des128.gro"
+    assert (
+        f"config: network.cutoff_A: {expected}; also for structure.rdf.r_max_A, now 20 A" in done.stdout + done.stderr
+    )
+    path.write_text(MINIMAL + FITTING, encoding="utf-8")
+    counts, messages = plan(root, "--configfile", path)
+    assert counts["map_trajectory"] == 1 and "build_box" not in counts
+    assert named(messages, "Train teachers") == {"": [f"seed-{seed}" for seed in range(1, 9)]}
+
+
 def test_paper_plans_the_whole_matrix(root, tmp_path):
     """8 teachers, 30 students (3 variants of 8 and 6 of one) and 256 simulations (8, 8, 192 and 48).
 
