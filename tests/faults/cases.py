@@ -42,9 +42,9 @@ from cgdistill.config.check import check_config  # noqa: E402
 from cgdistill.config.complete import complete_config  # noqa: E402
 from cgdistill.config.students import read_students  # noqa: E402
 from cgdistill.config.validate import validate  # noqa: E402
-from cgdistill.data.atoms import count_frames, read_topology  # noqa: E402
+from cgdistill.data.atoms import read_topology  # noqa: E402
 from cgdistill.data.beads import BeadFile, BeadFrames  # noqa: E402
-from cgdistill.data.mapping import Mapper, map_trajectory  # noqa: E402
+from cgdistill.data.mapping import FrameSelection, Mapper, map_trajectory  # noqa: E402
 from cgdistill.data.mapping_rules import MappingRules  # noqa: E402
 from cgdistill.data.split import read_split, split_frames, write_split  # noqa: E402
 from cgdistill.forcefield.prior import fit_prior, read_prior, write_prior  # noqa: E402
@@ -107,8 +107,8 @@ def map_files(
     atoms = read_topology(topology, masses)
     mapper = Mapper(MappingRules.from_dict(data, mapping), atoms)
     with whole_file(folder / "beads.h5") as partial:
-        count = count_frames(atoms, trajectories)
-        map_trajectory(partial, mapper, trajectories, {}, expected_frames=count, **options)
+        more = {name: options.pop(name) for name in ("units", "reach_A") if name in options}
+        map_trajectory(partial, mapper, trajectories, {}, FrameSelection(**options), **more)
     return BeadFile(folder / "beads.h5")
 
 

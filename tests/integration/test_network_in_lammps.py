@@ -7,7 +7,7 @@ import pytest
 import torch
 from cgdistill.data.atoms import read_topology
 from cgdistill.data.beads import BeadFile
-from cgdistill.data.mapping import Mapper, map_trajectory
+from cgdistill.data.mapping import FrameSelection, Mapper, map_trajectory
 from cgdistill.data.mapping_rules import MappingRules
 from cgdistill.data.pair_frames import PairFrames
 from cgdistill.forcefield.hipnn.model import BeadModel, NetworkSpec
@@ -34,7 +34,7 @@ def trained(root, tmp_path_factory):
     demo = root / "resources/demo"
     path = tmp_path_factory.mktemp("beads") / "beads.h5"
     mapper = Mapper(rules, read_topology(demo / "des128.gro", demo / "des128.top"))
-    map_trajectory(path, mapper, [demo / "des128.trr"], {}, max_frames=20)
+    map_trajectory(path, mapper, [demo / "des128.trr"], {}, FrameSelection(max_frames=20))
     with BeadFile(path) as beads:
         table = fit_prior([beads.frames(slice(0, 16))], beads.topology, 0.15, 0.05, 1.5)
         model = BeadModel(NETWORK, prior_from_table(table, rules.types, "fit"), seed=3)

@@ -139,10 +139,10 @@ def test_probe_computes(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "expected"),
     [("CUDA_VISIBLE_DEVICES", "0", True), ("SLURM_JOB_GPUS", "1", True), ("CUDA_VISIBLE_DEVICES", "", False)],
 )
-def test_an_assigned_gpu_that_is_missing(monkeypatch, caplog, name, value, told):
+def test_an_assigned_gpu_that_is_missing(monkeypatch, caplog, name, value, expected):
     for other in ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_GPUS", "SLURM_STEP_GPUS"):
         monkeypatch.delenv(other, raising=False)
     monkeypatch.setenv(name, value)
@@ -150,7 +150,7 @@ def test_an_assigned_gpu_that_is_missing(monkeypatch, caplog, name, value, told)
     monkeypatch.setattr(torch.version, "cuda", None)
     monkeypatch.setattr(devices.log, "propagate", True)
     assert choose_device("auto") == torch.device("cpu")
-    assert (f"no GPU visible to this job ({name}={value}); using the CPU" in caplog.text) == told
+    assert (f"no GPU visible to this job ({name}={value}); using the CPU" in caplog.text) == expected
 
 
 def test_initialisation_that_fails(monkeypatch, caplog):

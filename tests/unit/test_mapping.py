@@ -29,7 +29,7 @@ from cgdistill.core.errors import InputError
 from cgdistill.data import mapping
 from cgdistill.data.atoms import AtomFrame, read_topology
 from cgdistill.data.beads import BeadFile
-from cgdistill.data.mapping import Mapper, map_trajectory
+from cgdistill.data.mapping import FrameSelection, Mapper, map_trajectory
 from cgdistill.geometry.cells import perpendicular_widths_A
 
 CHAIN_BEADS = {"Head": ("C4", "O5"), "TailA": ("C1", "C2"), "TailB": ("C3", "H6")}
@@ -61,7 +61,8 @@ def bead_atoms():
 
 def run(path, gro, top, trajectory, **options):
     mapper = Mapper(rules(), read_topology(gro, top))
-    map_trajectory(path, mapper, [trajectory], {}, **options)
+    more = {name: options.pop(name) for name in ("units", "reach_A", "chunk") if name in options}
+    map_trajectory(path, mapper, [trajectory], {}, FrameSelection(**options), **more)
     with BeadFile(path) as file:
         return file.frames(), file.topology
 

@@ -24,7 +24,7 @@ from cgdistill.core.errors import InputError
 from cgdistill.data import pair_frames as frames_module
 from cgdistill.data.atoms import read_topology
 from cgdistill.data.beads import BeadFile, BeadFrames, BeadWriter
-from cgdistill.data.mapping import Mapper, map_trajectory
+from cgdistill.data.mapping import FrameSelection, Mapper, map_trajectory
 from cgdistill.data.pair_frames import PairFrames
 from cgdistill.data.split import split_frames, write_split
 from cgdistill.forcefield.hipnn.model import save_model
@@ -203,7 +203,9 @@ def test_mapping(tmp_path):
         paths.append(atom_cases.write_trr(tmp_path / f"{n_frames}.trr", many, cell))
 
     def work(path):
-        map_trajectory(tmp_path / "mapped.h5", Mapper(atom_cases.rules(), atoms), [path], {}, check_forces=False)
+        map_trajectory(
+            tmp_path / "mapped.h5", Mapper(atom_cases.rules(), atoms), [path], {}, FrameSelection(check_forces=False)
+        )
 
     assert growth(work, *paths, *sizes) < 27 * 3 * 8 // 10, "offsets of the frames in the file"
 

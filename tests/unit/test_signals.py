@@ -27,13 +27,13 @@ with job(None):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
 def test_first_signal_is_noted_and_handlers_come_back(number):
     before = [signal.getsignal(one) for one in STOP_SIGNALS]
-    told = []
-    with pytest.raises(RuntimeError, match="fault"), StopRequest(told.append) as stop:
+    received = []
+    with pytest.raises(RuntimeError, match="fault"), StopRequest(received.append) as stop:
         assert not stop and stop.number == 0
         os.kill(os.getpid(), number)
         os.kill(os.getpid(), signal.SIGUSR1)
         assert stop and stop.number == number and stop.name == number.name
-        assert told == [number]
+        assert received == [number]
         assert str(stop.interruption("here")) == f"{number.name} here"
         raise RuntimeError("fault")
     assert [signal.getsignal(one) for one in STOP_SIGNALS] == before
@@ -55,7 +55,7 @@ def test_other_threads_leave_handlers_alone():
 
 @pytest.mark.parametrize("number", STOP_SIGNALS)
 def test_exit_status_of_a_job(number):
-    """No traceback: being told to stop is no fault."""
+    """No traceback: a signal to stop is not an error."""
     command = [sys.executable, "-c", JOB.format(number=int(number))]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 128 + number, done.stderr

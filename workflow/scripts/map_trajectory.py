@@ -5,8 +5,8 @@ Inputs: topology, masses (may be empty), trajectory (list), mapping. Output: bea
 
 from pathlib import Path
 
-from cgdistill.data.atoms import count_frames, read_topology
-from cgdistill.data.mapping import Mapper, map_trajectory
+from cgdistill.data.atoms import read_topology
+from cgdistill.data.mapping import FrameSelection, Mapper, map_trajectory
 from cgdistill.data.mapping_rules import MappingRules
 from cgdistill.io.text import read_yaml
 from cgdistill.provenance.record import stamp
@@ -25,8 +25,7 @@ with job(snakemake.log[0], snakemake.threads):
             mapper,
             trajectories,
             stamp({"units": params.units, "frames": params.frames}, [Path(name) for name in source]),
-            dump_units=params.units,
-            expected_frames=count_frames(topology, trajectories),
+            FrameSelection(**params.frames),
+            units=params.units,
             reach_A=params.reach_A,
-            **params.frames,
         )

@@ -9,7 +9,8 @@ after each residue has been made whole across the periodic boundary.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ from scipy.sparse import csr_matrix
 
 from ..core.errors import InputError
 from ..geometry.cells import perpendicular_widths_A
-from ..runtime.job import Progress, log
-from .atoms import AtomFrame, AtomTopology, read_frames
+from ..runtime.job import log, progress
+from .atoms import AtomFrame, AtomTopology, count_frames, read_frames
 from .beads import BeadFrames, BeadTopology, BeadWriter
 from .mapping_rules import BeadRule, MappingRules
 from .unwrapping import carried, differences, placement
@@ -178,17 +179,44 @@ class Mapper:
             )
 
 
+@dataclass(frozen=True)
+class FrameSelection:
+    """Selection of the all-atom frames that are mapped.
+
+    Attributes
+    ----------
+    start_ps: frames before this time are skipped.
+    stride: every stride-th of the remaining frames is used.
+    max_frames: maximum number of frames used; None: all.
+    check_forces: whether implausible forces are an error, see `atoms.read_frames`.
+    """
+
+    start_ps: float = 0.0
+    stride: int = 1
+    max_frames: int | None = None
+    check_forces: bool = True
+
+    def select(self, frames: Iterator[AtomFrame]) -> Iterator[AtomFrame]:
+        """Frames that are used."""
+        selected = used = 0
+        for frame in frames:
+            if frame.time_ps < self.start_ps:
+                continue
+            if selected % self.stride == 0:
+                yield frame
+                used += 1
+                if used == self.max_frames:
+                    return
+            selected += 1
+
+
 def map_trajectory(
     path: str | Path,
     mapper: Mapper,
     trajectories: Sequence[str | Path],
     provenance: Mapping[str, Any],
-    start_ps: float = 0.0,
-    stride: int = 1,
-    max_frames: int | None = None,
-    dump_units: str | None = None,
-    expected_frames: int | None = None,
-    check_forces: bool = True,
+    selection: FrameSelection = FrameSelection(),
+    units: str | None = None,
     reach_A: float = 0.0,
     chunk: int = 64,
 ) -> int:
@@ -196,12 +224,12 @@ def map_trajectory(
 
     Parameters
     ----------
-    start_ps, stride, max_frames:
-        Frames before ``start_ps`` are skipped; of the others every ``stride``-th is used, at most ``max_frames``.
-    check_forces:
-        See `atoms.read_frames`.
+    units:
+        LAMMPS unit style of dumps without ``ITEM: UNITS``.
     reach_A:
         Largest distance needed later: cutoff of the network, range of RDF and ADF.
+    chunk:
+        Number of frames written at once.
 
     Raises
     ------
@@ -209,8 +237,8 @@ def map_trajectory(
         See `atoms.read_frames`; no frame selected; a cell smaller than twice ``reach_A``.
     """
     written = 0
-    bar = Progress(expected_frames or 0, "mapping", "frames")
     buffer: list[tuple[np.ndarray, np.ndarray, np.ndarray, float]] = []
+    total = count_frames(mapper.atoms, trajectories) or 0
     with BeadWriter(path, mapper.topology, provenance) as writer:
 
         def flush() -> None:
@@ -219,35 +247,29 @@ def map_trajectory(
                 writer.append(BeadFrames(arrays[0], arrays[1], arrays[2], arrays[3]))
                 buffer.clear()
 
-        kept = -1
-        for number, frame in enumerate(read_frames(mapper.atoms, trajectories, dump_units, check_forces)):
-            bar.update()
-            if number == 0:
-                _check_reach(frame.cell_A, reach_A, trajectories[0])
-            if frame.time_ps < start_ps:
-                continue
-            kept += 1
-            if kept % stride:
-                continue
+        frames = read_frames(mapper.atoms, trajectories, units, selection.check_forces)
+        checked = _checked_cell(progress(frames, total, "mapping", "frames"), reach_A, trajectories[0])
+        for frame in selection.select(checked):
             positions, forces = mapper.map_frame(frame)
             buffer.append((positions, forces, frame.cell_A, frame.time_ps))
             written += 1
             if len(buffer) == chunk:
                 flush()
-            if max_frames is not None and written == max_frames:
-                break
         flush()
-    bar.close()
     if written == 0:
-        raise InputError(trajectories[0], "frames", f"none at or after {start_ps} ps", "at least one")
+        raise InputError(trajectories[0], "frames", f"none at or after {selection.start_ps} ps", "at least one")
     log.info("mapped %d frames of %d atoms to %d beads", written, mapper.atoms.n_atoms, mapper.topology.n_beads)
     return written
 
 
-def _check_reach(cell_A: np.ndarray, reach_A: float, source: str | Path) -> None:
-    """Check that half of the smallest width of the cell is at least ``reach_A``."""
-    half_A = 0.5 * float(perpendicular_widths_A(cell_A).min())
-    if reach_A > half_A:
-        found = f"{2 * half_A:.3f} A between its faces"
-        expected = f"at least {2 * reach_A:g} A, twice the largest of network.cutoff_A and the r_max_A of RDF and ADF"
-        raise InputError(source, "frame 0, cell", found, expected)
+def _checked_cell(frames: Iterator[AtomFrame], reach_A: float, source: str | Path) -> Iterator[AtomFrame]:
+    """The same frames; half of the smallest width of the first cell is at least ``reach_A``."""
+    for number, frame in enumerate(frames):
+        half_A = 0.5 * float(perpendicular_widths_A(frame.cell_A).min()) if number == 0 else reach_A
+        if reach_A > half_A:
+            found = f"{2 * half_A:.3f} A between its faces"
+            expected = (
+                f"at least {2 * reach_A:g} A, twice the largest of network.cutoff_A and the r_max_A of RDF and ADF"
+            )
+            raise InputError(source, "frame 0, cell", found, expected)
+        yield frame

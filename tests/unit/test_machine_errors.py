@@ -1,4 +1,4 @@
-"""Faults of the machine are told from other errors: by errors that the libraries themselves raise where that can be.
+"""Errors of the machine are recognised: errors of the libraries themselves where they can be caused.
 
 Errors of a GPU are imitated by the words of torch, OpenMM and triton.
 """
@@ -52,16 +52,20 @@ def error_of(action):
     ids=["torch", "numpy", "numba", "pyarrow", "python"],
 )
 def test_memory(action):
-    said = describe_machine_error(error_of(action))
-    assert said.startswith("memory: found too little (") and "resources.<kind>.mem_mb" in said and "\n" not in said
+    message = describe_machine_error(error_of(action))
+    assert (
+        message.startswith("memory: found too little (")
+        and "resources.<kind>.mem_mb" in message
+        and "\n" not in message
+    )
 
 
 @pytest.mark.parametrize(
-    "said", ["could not allocate memory for growing neighbor list", "Resource temporarily unavailable"]
+    "message", ["could not allocate memory for growing neighbor list", "Resource temporarily unavailable"]
 )
-def test_memory_of_the_neighbour_list(said):
+def test_memory_of_the_neighbour_list(message):
     """What vesin raised under a limit on the address space."""
-    assert describe_machine_error(RuntimeError(said)).startswith(f"memory: found too little ({said})")
+    assert describe_machine_error(RuntimeError(message)).startswith(f"memory: found too little ({message})")
 
 
 def test_memory_of_a_gpu_and_of_fork():
@@ -86,8 +90,8 @@ def test_memory_of_a_gpu_and_of_fork():
     ],
 )
 def test_gpu(error):
-    said = describe_machine_error(error)
-    assert said.startswith("GPU: found ") and str(error).splitlines()[0] in said and "\n" not in said
+    message = describe_machine_error(error)
+    assert message.startswith("GPU: found ") and str(error).splitlines()[0] in message and "\n" not in message
 
 
 @pytest.mark.parametrize(
@@ -128,7 +132,7 @@ WRITERS = {
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_full_disk_whatever_the_writer_says(tmp_path, name):
-    """The disk's own word, the product's name, and nothing left; other errors of a writer stay what they are."""
+    """The error of the disk, with the name of the product, and no file left; other errors of a writer are unchanged."""
     path = tmp_path / "a.npy"
     with full_disk(5000):
         with pytest.raises(OSError) as caught, whole_file(path) as partial:

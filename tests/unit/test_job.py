@@ -1,4 +1,4 @@
-"""What a job does to its process."""
+"""Threads, log and progress of a job."""
 
 from __future__ import annotations
 
@@ -77,12 +77,12 @@ with job({log!r}):
 def test_a_crash_leaves_a_trace_in_the_log(tmp_path):
     done = subprocess.run([sys.executable, "-c", CRASH.format(log=str(tmp_path / "a.log"))], capture_output=True)
     assert done.returncode == -11
-    said = (tmp_path / "a.log").read_text()
-    assert "Fatal Python error: Segmentation fault" in said and "string_at" in said
+    text = (tmp_path / "a.log").read_text()
+    assert "Fatal Python error: Segmentation fault" in text and "string_at" in text
 
 
 def test_a_log_that_cannot_be_written(capfd):
-    """/dev/full takes nothing: what is said is on stderr, once, without tracebacks."""
+    """/dev/full accepts nothing: messages are on stderr, once, without tracebacks."""
     with pytest.raises(SystemExit) as caught, job("/dev/full"):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a.h5")
     assert caught.value.code == 1
