@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -281,16 +280,7 @@ def test_a_word_on_a_metric_computes_no_curve_anew(digests, after, old, new):
 
 
 def test_a_step_of_training_reruns_training_only(digests, after):
-    found = after("def loss_terms(", "def loss_terms(unused=0, *, ")
+    found = after("def rmse_plus_mae(prediction", "def rmse_plus_mae(unused=0, *, prediction")
     assert {name for name in digests if digests[name] != found[name]} >= {"train"}
     assert found["simulate"] == digests["simulate"]
     assert found["compute_structure"] == digests["compute_structure"]
-
-
-def test_all_digests_take_less_than_two_seconds(tmp_path):
-    """A Snakemake that plans computes them all; on an idle machine it takes half a second."""
-    shutil.copytree(PACKAGE, tmp_path / PACKAGE.name)
-    start_s = time.process_time()
-    for script in SCRIPTS:
-        source_digest(script, package=tmp_path / PACKAGE.name)
-    assert time.process_time() - start_s < 2.0
