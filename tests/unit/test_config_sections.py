@@ -44,6 +44,7 @@ def test_configs_of_the_first_version_mean_what_they_meant(root, short, full):
     assert found == read_config(root / short)
     given = read_yaml(path)
     used = ("source", "files") if full != "paper" else ("source", "system", "protocol")
+    assert given["structure"].pop("convention") == "cgdistill"
     assert found.pop("aa") == {name: given["aa"][name] for name in used}
     assert found == {name: value for name, value in given.items() if name != "aa"}
 
@@ -171,10 +172,19 @@ def test_every_key_is_closed(root):
 
 
 def test_keys_of_earlier_versions_are_ignored_and_logged(minimal, monkeypatch, caplog):
-    monkeypatch.setattr(complete, "RETIRED", {"structure.rdf.smooth": "curves are not smoothed", "old": "gone"})
+    caplog.set_level("INFO", "cgdistill")
+    monkeypatch.setattr(
+        complete, "RETIRED", {"structure.rdf.smooth": (3, "curves are not smoothed"), "old": (1, "gone")}
+    )
     given = minimal | {"structure": {"rdf": {"smooth": 3}}, "old": 1}
     assert complete_config(given) == complete_config(minimal)
     assert "structure.rdf.smooth is ignored: curves are not smoothed" in caplog.text
+
+
+def test_a_value_of_an_earlier_version_that_is_not_done_any_more_is_refused(minimal):
+    assert complete_config(minimal | {"structure": {"convention": "cgdistill"}}) == complete_config(minimal)
+    with pytest.raises(InputError, match=r"structure\.convention: found 'travis', expected no such key"):
+        complete_config(minimal | {"structure": {"convention": "travis"}})
 
 
 def test_every_key_is_described():

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
+from ..core.errors import InputError
 from ..io.text import read_yaml
 from .keys import Changes, Derived, applies, is_section, items_of, section_of, walk
 from .schema import schema_of
@@ -16,8 +17,14 @@ from .sections.config import Config
 from .validate import validate
 
 T = TypeVar("T")
-#: Keys of earlier versions that are ignored, and why.
-RETIRED: dict[str, str] = {}
+#: Keys of earlier versions: the value that is ignored because it still describes what is done, and the reason. Any
+#: other value is an error.
+RETIRED: dict[str, tuple[Any, str]] = {
+    "structure.convention": (
+        "cgdistill",
+        "there is one convention; curves of other conventions are made by the commands of cgdistill",
+    )
+}
 
 _log = logging.getLogger("cgdistill")
 
@@ -108,15 +115,23 @@ def _object(kind: Any, value: Any) -> Any:
 
 
 def _without_retired(config: Any, source: str | Path) -> Any:
-    """The config without keys of earlier versions; each is reported in the log."""
+    """The config without keys of earlier versions; each is reported in the log.
+
+    Raises
+    ------
+    InputError
+        The value of such a key asks for what is not done any more.
+    """
     config = copy.deepcopy(config)
-    for name, reason in RETIRED.items():
+    for name, (accepted, reason) in RETIRED.items():
         *parents, last = name.split(".")
         part = config
         for parent in parents:
             part = part.get(parent) if isinstance(part, Mapping) else None
         if isinstance(part, dict) and last in part:
-            _log.warning("%s: %s is ignored: %s", source, name, reason)
+            if part[last] != accepted:
+                raise InputError(source, name, repr(part[last]), f"no such key, or {accepted!r}: {reason}")
+            _log.info("%s: %s is ignored: %s", source, name, reason)
             del part[last]
     return config
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 from ..keys import key
 
@@ -55,12 +54,6 @@ class Cdf:
 class Structure:
     """Structure of all-atom reference and simulations, compared by the total absolute error."""
 
-    convention: Literal["cgdistill", "travis"] = key(
-        "Normalisation of the curves. `cgdistill`: densities as documented in [docs/structure.md]"
-        "(../docs/structure.md); `travis`: curves as the program TRAVIS prints them. Errors in the two conventions "
-        "are not comparable, and the rules of thumb hold for `cgdistill` only.",
-        "cgdistill",
-    )
     rdf: Rdf = field(default_factory=Rdf)
     adf: Adf = field(default_factory=Adf)
     cdf: Cdf = field(default_factory=Cdf)
