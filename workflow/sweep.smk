@@ -19,8 +19,7 @@ sys.path.insert(0, str(WORKFLOW / "lib"))
 from cgdistill.config.complete import complete_config
 from cgdistill.config.sweep import common_config, read_sweep, shared_products, study_name
 from cgdistill.core.errors import InputError
-from cgdistill.provenance.record import sha256_of
-from cgdistill.provenance.source_digest import source_digest
+from cgdistill.provenance.source.digest import source_digest
 
 SWEEP = config["sweep"]
 _given = {key: value for key, value in config.items() if key != "sweep"}

@@ -999,9 +999,9 @@ def _(folder: Path) -> None:
     configured(folder, training__batch_size=1.5)
 
 
-@fault(CONFIG, "2.0 where a count belongs", r"resources\.train\.threads: found 2\.0 \(float\), expected type integer")
+@fault(CONFIG, "2.0 where a count belongs", r"training\.max_epochs: found 2\.0 \(float\), expected type integer")
 def _(folder: Path) -> None:
-    configured(folder, resources__train__threads=2.0)
+    configured(folder, training__max_epochs=2.0)
 
 
 @fault(CONFIG, "NaN", r"skin_A: found nan, expected a finite number")
@@ -1053,11 +1053,11 @@ def _(folder: Path) -> None:
 def _(folder: Path) -> None:
     config = configured(
         folder,
-        lambda text: text.replace("train: {threads: 1", "train: &job {threads: 1").replace(
-            "predict: {threads: 1, mem_mb: 2000, runtime_min: 10, gpu: 0}", "predict: *job"
+        lambda text: text.replace("equilibration_ps: 4 ", "equilibration_ps: &time 4 ").replace(
+            "resolved_every_ps: 4}", "resolved_every_ps: *time}"
         ),
     )
-    assert config["resources"]["predict"] == config["resources"]["train"]
+    assert config["structure"]["cdf"]["resolved_every_ps"] == config["simulation"]["equilibration_ps"] == 4
 
 
 @fault(CONFIG, "another encoding (Latin-1)", r"config\.yaml: byte \d+: found text that is not UTF-8")

@@ -51,7 +51,7 @@ class Running:
 
 MEMORY, DISK = "Out of memory", "Full disk"
 CRASH, GPU, CLOCK = "LAMMPS and crashes", "A GPU that disappears", "The clock jumps"
-_MEMORY = r"memory: found too little in \S+ \(.*{}.*\), expected more.*resources\.<kind>\.mem_mb"
+_MEMORY = r"memory: found too little in \S+ \(.*{}.*\), expected more.*set-resources"
 _FULL = r"{}: writing: found File too large, expected room and permission"
 _TORCH, _NUMPY, _NUMBA = "can't allocate memory", "Unable to allocate 8.00 PiB", "Allocation failed"
 
@@ -90,7 +90,7 @@ RUNNING: list[Running] = [
             _at("batch", 10, "GPU: uncorrectable ECC error encountered"),
             r"GPU: found CUDA error: uncorrectable ECC error encountered, expected a working GPU", EPOCH),
     Running(GPU, "out of its memory", "train", _at("batch", 10, "memory of a GPU"),
-            r"GPU memory: found too little .*CUDA out of memory.*models_per_job", EPOCH),
+            r"GPU memory: found too little .*CUDA out of memory.*training.together", EPOCH),
     Running(GPU, "a kernel that it cannot run", "predict",
             _at("batch", 4, "GPU: no kernel image is available for execution on the device"),
             r"GPU: found CUDA error: no kernel image is available", ANEW),

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -73,13 +74,12 @@ def test_tables_count_every_run(finished):
 
 
 def test_runs_of_a_job_share_its_speed(finished):
-    """Two runs per job: those of T, S1 and S2 advanced together, and say so."""
+    """The two replicas of S2 advanced together, and say so."""
     table = read_table(finished / "results" / RUN / "tables" / "performance.csv").set_index(["variant", "replica"])
     together = table["runs_together"].groupby(level="variant").agg(list).to_dict()
-    assert together == {"T": [2, 2], "T2": [1], "S1-aa-bead": [2, 2], "S2-aa-kd-bead": [2, 2]}
+    assert together == {"T": [1, 1], "T2": [1], "S1-aa-bead": [1, 1], "S2-aa-kd-bead": [2, 2]}
     assert (table["ns_per_day_together"] >= table["ns_per_day"] * 0.999).all()
-    for _, job in table.groupby(level="variant"):
-        assert job["ns_per_day_together"].nunique() == 1
+    assert table["ns_per_day_together"].loc["S2-aa-kd-bead"].nunique() == 1
 
 
 def test_products_say_where_they_come_from(finished):
@@ -112,7 +112,7 @@ def test_verify_of_a_finished_run(finished, root, capsys):
     dump.write_text(text.replace("7", "8", 1))
     assert main(arguments) == 1
     faults = capsys.readouterr().out.splitlines()[:-1]
-    assert faults[0] == f"{dump} (simulate_T_1): changed"
+    assert faults[0] == f"{dump} (simulate): changed"
     # By its variant's structure, the spread of the teachers (first runs), and nobody else.
     assert {fault.split(" ")[0].removeprefix(f"{results}/") for fault in faults[1:]} == {
         *(f"structure/T/{name}.parquet" for name in ("curves", "blocks", "resolved", "series")),
@@ -126,39 +126,59 @@ def test_verify_of_a_finished_run(finished, root, capsys):
 def test_one_variant_reruns_alone(finished, root):
     """A student trained anew: the target of its variant makes what follows from it, and nothing of the others."""
     target = f"results/{RUN}/structure/S2-aa-kd-bead/summary.csv"
-    status, text = snakemake(root, finished, "--dry-run", "--forcerun", "train_student_S2-aa-kd-bead_1", "--", target)
+    status, text = snakemake(root, finished, "--dry-run", "--forcerun", "train_student", "--", target)
     assert status == 0, text
     table = text[text.index("Job stats:") :].splitlines()[3:]
     jobs = {line.split()[0]: int(line.split()[1]) for line in table[: [*map(str.strip, table)].index("")]}
     assert jobs == {
-        "train_student_S2-aa-kd-bead_1": 1,
-        "export_model_S2-aa-kd-bead": 1,
-        "simulate_S2-aa-kd-bead_1": 1,
+        "train_student": 1,
+        "export_model": 1,
+        "simulate": 1,
         "compute_structure": 1,
         "compute_tae": 1,
         "total": 5,
     }
-    status, text = snakemake(root, finished, "--dry-run", "--forcerun", "train_student_S2-aa-kd-bead_1")
+    status, text = snakemake(root, finished, "--dry-run", "--forcerun", "train_student")
     assert status == 0 and "record_checksums" in text, "the manifest follows"
 
 
 def planned(root, folder, config):
-    """Rules that a changed config plans on a finished run."""
+    """Number of jobs, as text, by rule that a changed config plans on a finished run."""
     path = folder / "changed.yaml"
     path.write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
     command = [sys.executable, "-m", "snakemake", "-s", root / "Snakefile", "--directory", folder, "-n"]
     command += ["--configfile", path]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, cwd=root)
     assert done.returncode == 0, done.stdout + done.stderr
-    return set(re.findall(r"^([\w-]+) +\d+$", done.stdout + done.stderr, re.M))
+    return dict(re.findall(r"^([\w-]+) +(\d+)$", done.stdout + done.stderr, re.M))
 
 
 def test_other_jobs_rerun_no_simulation(finished, root):
-    """How many runs share a job, or how many frames one leaves for a look, matters to none that are finished."""
+    """How many replicas advance together, or how many frames one leaves after a divergence, does not matter."""
     config = yaml.safe_load((root / "tests/configs/end-to-end.yaml").read_text(encoding="utf-8"))
     config["simulation"]["runs_per_job"] = 1
     config["simulation"]["limits"]["keep_frames"] = 3
-    assert planned(root, finished, config) == set()
+    assert planned(root, finished, config) == {}
+
+
+def test_more_replicas_keep_those_that_are_finished(finished, root, tmp_path):
+    """A third replica of S2: its job runs again, and the first two come out as they were, to the byte."""
+    shutil.copytree(finished, tmp_path / "more", symlinks=True)
+    config = yaml.safe_load((root / "tests/configs/end-to-end.yaml").read_text(encoding="utf-8"))
+    config["simulation"]["replicas"]["ensemble"] += 1
+    (tmp_path / "more.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    runs = Path(f"results/{RUN}/simulations/S2-aa-kd-bead/ensemble")
+    command = [sys.executable, "-m", "snakemake", "-s", root / "Snakefile", "--directory", tmp_path / "more"]
+    command += ["--configfile", tmp_path / "more.yaml", "--cores", "1", "--", runs]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, cwd=root)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    for number in (1, 2):
+        for path in (finished / runs / f"replica-{number}").iterdir():
+            assert (tmp_path / "more" / runs / f"replica-{number}" / path.name).read_bytes() == path.read_bytes()
+    new = json.loads((tmp_path / "more" / runs / "replica-3/run.json").read_text(encoding="utf-8"))
+    assert (new["status"], new["replica"], new["runs_together"]) == ("finished", 3, 1)
+    log = (tmp_path / f"more/logs/{RUN}/simulations/S2-aa-kd-bead/ensemble/simulate.log").read_text(encoding="utf-8")
+    assert "ensemble 3: minimising" in log and "ensemble 1: minimising" not in log
 
 
 #: Rules that draw or write from tables.
@@ -168,9 +188,8 @@ LAST |= {f"plot_{name}" for name in ("structure", "models", "stability", "networ
 ANALYSIS = LAST | {"compute_reference", "compute_structure", "compute_tae"}
 
 
-def jobs_of(variant):
-    """Rules that train, export and simulate a student."""
-    return {f"{kind}_{variant}" for kind in ("train_student", "export_model", "simulate")}
+#: Rules that train, export and simulate a student.
+MODEL = {"train_student", "export_model", "simulate"}
 
 
 @pytest.mark.parametrize(
@@ -178,10 +197,10 @@ def jobs_of(variant):
     [
         # What has to run, and what may besides.
         ("confidence", {"compute_tae", "write_report"}, LAST | {"compute_tae"}),
-        ("label", {"plot_structure", "write_report"}, LAST | {"compute_tae", "export_model_S2-aa-kd-bead"}),
+        ("label", {"plot_structure", "write_report"}, LAST | {"compute_tae", "export_model"}),
         ("bins", {"compute_reference", "compute_structure"}, ANALYSIS),
-        ("new student", jobs_of("S2-new") | {"compute_structure"}, ANALYSIS),
-        ("weight", jobs_of("S2-aa-kd-bead") | {"compute_structure"}, ANALYSIS),
+        ("new student", MODEL | {"compute_structure"}, ANALYSIS),
+        ("weight", MODEL | {"compute_structure"}, ANALYSIS),
     ],
 )
 def test_a_change_reruns_what_follows_from_it(finished, root, change, needed, allowed):
@@ -202,9 +221,10 @@ def test_a_change_reruns_what_follows_from_it(finished, root, change, needed, al
         config["structure"]["adf"]["bin_width_deg"] = 20.0
     else:
         config["statistics"]["confidence"] = 0.9
-    rules = {re.sub(r"_\d+$", "", rule) for rule in planned(root, finished, config)}
-    assert needed <= rules, needed - rules
-    assert rules <= needed | allowed, rules - needed - allowed
+    jobs = planned(root, finished, config)
+    assert needed <= set(jobs), needed - set(jobs)
+    assert set(jobs) <= needed | allowed, set(jobs) - needed - allowed
+    assert all(jobs[rule] == "1" for rule in MODEL & needed), "of one student"
 
 
 def test_another_mapping_redoes_all(finished, root):
@@ -214,21 +234,22 @@ def test_another_mapping_redoes_all(finished, root):
     text = (root / config["mapping"]["file"]).read_text(encoding="utf-8")
     mapping.write_text(text + "# changed\n", encoding="utf-8")
     config["mapping"]["file"] = str(mapping)
-    rules = {re.sub(r"_\d+$", "", rule) for rule in planned(root, finished, config)}
-    for kind in ("train_teacher", "predict_teacher", "train_student", "export_model", "simulate"):
-        assert any(rule.startswith(kind) for rule in rules), kind
-    assert ANALYSIS | {"map_trajectory", "split_frames", "fit_prior", "average_ensemble"} <= rules
+    rules = set(planned(root, finished, config))
+    labels = {"train_teachers_together", "predict_teacher", "judge_teachers", "average_ensemble"}
+    assert ANALYSIS | MODEL | labels | {"map_trajectory", "split_frames", "fit_prior"} <= rules
 
 
 def test_another_look_of_the_figures_draws_them(finished, root, tmp_path):
     """A change in the drawing code: figures and report, no model, no simulation, no analysis."""
     shutil.copytree(root / "workflow", tmp_path / "workflow", ignore=shutil.ignore_patterns("__pycache__", "*.nb?"))
     style = tmp_path / "workflow/lib/cgdistill/figures/style.py"
-    style.write_text(style.read_text(encoding="utf-8") + "\nANOTHER = 1\n", encoding="utf-8")
+    text = style.read_text(encoding="utf-8")
+    assert "_PNG_DPI = 160" in text
+    style.write_text(text.replace("_PNG_DPI = 160", "_PNG_DPI = 161"), encoding="utf-8")
     shutil.copy(root / "Snakefile", tmp_path)
     config = yaml.safe_load((root / "tests/configs/end-to-end.yaml").read_text(encoding="utf-8"))
     plots = {f"plot_{name}" for name in ("structure", "models", "stability", "networks", "boxes")}
-    assert planned(tmp_path, finished, config) == plots | {"write_report", "record_checksums", "default", "total"}
+    assert set(planned(tmp_path, finished, config)) == plots | {"write_report", "record_checksums", "default", "total"}
 
 
 def test_summary_command(finished, capsys):

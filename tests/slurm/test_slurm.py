@@ -48,15 +48,17 @@ rule on_gres:
     resources: mem_mb=500, runtime=7, gres="gpu:1"
     shell: "echo $CUDA_VISIBLE_DEVICES > {output}"
 
-# Names that the profile puts into one group.
+# Two short jobs of a group.
 rule split_frames:
     output: "split.txt"
+    group: "preparation"
     resources: mem_mb=300, runtime=2
     shell: "echo $SLURM_JOB_ID > {output}"
 
 rule fit_prior:
     input: "split.txt"
     output: "prior.txt"
+    group: "preparation"
     resources: mem_mb=400, runtime=3
     shell: "echo $SLURM_JOB_ID > {output}"
 """
@@ -88,10 +90,10 @@ rule many:
 """
 
 CONFIG = "tests/configs/end-to-end.yaml"
-#: Runs of simulations that something happens to: variant, and folders of its runs below `simulations`.
+#: Models whose simulations are disturbed, and folders of their runs below `simulations`.
 DISTURBED = {
-    "limit": ("T", ["T/seed-1/replica-1", "T/seed-2/replica-1"]),
-    "killed": ("T2", ["T2/ensemble/replica-1"]),
+    "limit": ("T2/ensemble", ["T2/ensemble/replica-1", "T2/ensemble/replica-2"]),
+    "killed": ("T/seed-1", ["T/seed-1/replica-1"]),
 }
 #: Ten seconds on an idle core; a checkpoint has to come within the minute where other jobs take most of it.
 N_STEPS, CHECKPOINT_STEPS, FRAME_STEPS, DISTURBED_FROM = 12_000, 500, 50, 1000
@@ -165,7 +167,7 @@ def prepare_simulations(root, folder):
     simulation["frame_every_ps"] = simulation["thermo_every_ps"] = FRAME_STEPS * step_ps
     simulation["checkpoint_every_steps"] = CHECKPOINT_STEPS
     config["structure"]["cdf"]["resolved_every_ps"] = FRAME_STEPS * step_ps
-    config["resources"]["simulate"] |= {"runtime_min": 1, "gpu": 1}
+    simulation["replicas"]["teacher_ensemble"] = 2
     workflow_folder(root, folder)
     (folder / "short.yaml").write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
 
@@ -175,7 +177,7 @@ def prepare_simulations(root, folder):
         done = subprocess.run(list(map(str, command)), cwd=root, capture_output=True, text=True, check=False)
         assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
 
-    local(folder, *(f"export_model_{variant}" for variant, _ in DISTURBED.values()))
+    local(folder, *(f"results/end-to-end/models/{model}/card.json" for model, _ in DISTURBED.values()))
     return local
 
 
@@ -197,7 +199,7 @@ def simulate(root, cluster, prepared, folder, number, *arguments):
     state = folder / "results/end-to-end/checkpoints/simulations" / first / "state.json"
     command = snakemake(root, folder, "-s", root / "Snakefile", "--configfile", prepared / "short.yaml", *arguments)
     with ThreadPoolExecutor() as pool:
-        done = pool.submit(run, cluster, folder, [*command, "--", f"simulate_{variant}_1"], root)
+        done = pool.submit(run, cluster, folder, [*command, "--", f"results/end-to-end/simulations/{variant}"], root)
         while step_of(state) < DISTURBED_FROM and not done.done():
             time.sleep(0.02)
         script = f"{folder}/.snakemake/scripts/"
@@ -220,12 +222,14 @@ def at_once(root, cluster, tmp_path_factory):
         def simulations():
             prepared, local = base / "prepared", prepare_simulations(root, base / "prepared")
             # Where other jobs take most of the machine, the second attempt may be too short as well.
-            often = ["--retries", "5", "--default-resources", "mem_mb=2000", "runtime=30", "gpu_gres=gpu"]
+            often = ["--retries", "5", "--set-threads", "simulate=1", "--set-resources", "simulate:gres='gpu:1'"]
+            often += ["simulate:runtime=attempt", "simulate:mem_mb=1500 * attempt"]
             limit = pool.submit(simulate, root, cluster, prepared, base / "limit", signal.SIGSTOP, *often)
-            longer = ["--set-resources", "simulate_T2_1:runtime=30"]
+            longer = ["--set-threads", "simulate=1", "--set-resources", "simulate:runtime=30", "simulate:gpu=1"]
+            longer += ["simulate:mem_mb=1500 * attempt"]
             killed = pool.submit(simulate, root, cluster, prepared, base / "killed", signal.SIGKILL, *longer)
             shutil.copytree(prepared, base / "whole", symlinks=True)
-            local(base / "whole", *(f"simulate_{variant}_1" for variant, _ in DISTURBED.values()))
+            local(base / "whole", *(f"results/end-to-end/simulations/{model}" for model, _ in DISTURBED.values()))
             return {"limit": limit.result(), "killed": killed.result()}
 
         longest = pool.submit(simulations)
@@ -344,15 +348,14 @@ def test_interrupting_cancels_what_runs_and_what_waits(root, cluster, tmp_path):
 
 
 def test_rules_of_the_workflow(root, at_once):
-    """The workflow's own rules up to the prior: one job for the mapping, one for the group, as the config says."""
+    """The workflow's own rules up to the prior: one job for the mapping, one for the group, as the rules ask."""
     done = at_once("workflow")
     assert done.status == 0, done.text[-6000:]
-    light = yaml.safe_load((root / CONFIG).read_text(encoding="utf-8"))["resources"]["light"]
     (mapping,), (group,) = (of_rule(done.jobs, name) for name in ("map_trajectory", "preparation"))
     assert len(done.jobs) == 2
-    assert asked(mapping)[:2] == asked(group)[:2] == (light["threads"], f"{light['mem_mb']}M")
-    assert mapping["TimeLimit"] == f"00:{light['runtime_min']:02}:00"
-    assert group["TimeLimit"] == f"00:{2 * light['runtime_min']:02}:00"
+    assert asked(mapping)[:2] == asked(group)[:2] == (1, "2000M")
+    assert mapping["TimeLimit"] == "01:00:00"
+    assert group["TimeLimit"] == "02:00:00"
     assert list((done.folder / "results/end-to-end").rglob("*prior*"))
 
 
@@ -364,7 +367,7 @@ def test_profile_has_its_name_in_the_root(root, executor, option):
     text = done.stdout + done.stderr
     assert done.returncode == 0, text[-3000:]
     assert re.search(r"Using .*profile.* slurm ", text), text[:500]
-    assert "simulate_T8_1" in text
+    assert re.search(r"^simulate +39$", text, re.M)
 
 
 def compared(at_once, name):
@@ -372,9 +375,9 @@ def compared(at_once, name):
     disturbance, the step of its last start, and the steps at which SIGTERM came."""
     done = at_once(name)
     assert done.status == 0, done.text[-6000:]
-    variant, runs = DISTURBED[name]
+    model, runs = DISTURBED[name]
     results = Path("results/end-to-end/simulations")
-    log = (done.folder / f"logs/end-to-end/simulations/{variant}/simulate_1.log").read_text(encoding="utf-8")
+    log = (done.folder / f"logs/end-to-end/simulations/{model}/simulate.log").read_text(encoding="utf-8")
     found = []
     for run_folder in runs:
         label = run_folder.replace("replica-", "").replace("/", " ")
@@ -399,7 +402,7 @@ def test_simulation_over_its_limit_goes_on_in_another_job(at_once, cluster):
     are evaluated anew where a run was cut.
     """
     done, runs = compared(at_once, "limit")
-    jobs = of_rule(done.jobs, "simulate_T_1")
+    jobs = of_rule(done.jobs, "simulate")
     assert [job["JobState"] for job in jobs] == ["TIMEOUT"] * (len(jobs) - 1) + ["COMPLETED"] and len(jobs) > 1
     assert [asked(job) for job in jobs] == [
         (1, f"{1500 * attempt}M", f"00:{attempt:02}:00", "cpu") for attempt in range(1, len(jobs) + 1)
@@ -426,7 +429,7 @@ def test_simulation_over_its_limit_goes_on_in_another_job(at_once, cluster):
 def test_killed_simulation_goes_on_to_the_same_end(at_once):
     """Killed by SIGKILL, as for want of memory: from its last regular checkpoint to the same run, to the last digit."""
     done, runs = compared(at_once, "killed")
-    first, second = of_rule(done.jobs, "simulate_T2_1")
+    first, second = of_rule(done.jobs, "simulate")
     assert [(job["JobState"], asked(job)[1]) for job in (first, second)] == [
         ("FAILED", "1500M"),
         ("COMPLETED", "3000M"),
@@ -438,9 +441,9 @@ def test_killed_simulation_goes_on_to_the_same_end(at_once):
 
 
 def test_rules_ask_for_their_gpu_by_gres_where_the_profile_says_so(at_once, cluster):
-    """`gpu: 1` in the config is --gpus=1, and with `gpu_gres: gpu` --gres=gpu:1, in each attempt."""
+    """The resource `gpu=1` is --gpus=1, and `gres` is --gres, in each attempt."""
     for name, asks, not_asks in (("limit", "--gres=gpu:1", "--gpus"), ("killed", "--gpus=1", "--gres")):
-        done, rule = at_once(name), f"simulate_{DISTURBED[name][0]}_1"
+        done, rule = at_once(name), "simulate"
         calls = submissions(cluster, done.folder, rule)
         assert len(calls) > 1 and all(asks in call and not_asks not in call for call in calls)
         for job in of_rule(done.jobs, rule):

@@ -295,9 +295,9 @@ def fabricate_report(folder: Path, config: dict[str, Any] | None = None, big: bo
         figures[-2].write_text(SVG, encoding="utf-8")
         _picture(figures[-1])
     cards = [_card(folder / "models" / v.name / member, v, member) for v in VARIANTS for member in v.members]
-    benchmarks = [folder / "benchmarks" / name for name in ("simulate_1.tsv", "simulate_2.tsv", "fit_prior.tsv")]
-    benchmarks[0].parent.mkdir()
+    benchmarks = [folder / "benchmarks" / name for name in ("T/a/simulate.tsv", "T/b/simulate.tsv", "fit_prior.tsv")]
     for place, path in enumerate(benchmarks):
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"s\th:m:s\tmax_rss\tcpu_time\n{100.0 * place + 7}\t0:00:07\t250.5\t6.5\n", encoding="utf-8")
     beads, split = _beads(folder / "mapped")
     (folder / "captions").mkdir()

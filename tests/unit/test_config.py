@@ -54,7 +54,7 @@ def test_paper_config_passes_the_cross_checks(config):
         ("structure.adf.bin_width_deg", 91, "at most 90"),
         ("structure.adf.triplets", [["Cho", "Cl"]], "minItems"),
         ("aa.files.trajectory", "one.trr", "array"),
-        ("resources.train.threads", 0, "at least 1"),
+        ("simulation.runs_per_job", 0, "at least 1"),
         ("simulation", None, "object"),
     ],
 )

@@ -78,7 +78,7 @@ def train(name, config, seed):
     folder.mkdir(parents=True, exist_ok=True)
     beads, split = f"{RUN}/mapped/beads.h5", f"{RUN}/mapped/split.json"
     (folder / "weights.safetensors").write_bytes(np.random.default_rng(seed).bytes(2000))
-    training = {key: value for key, value in config["training"].items() if key != "models_per_job"}
+    training = {key: value for key, value in config["training"].items() if key != "together"}
     settings = {"network": config["network"], "training": training, "weights": {"F": 1.0}}
     facts = {"training": settings, "provenance": stamp(settings, {"beads": beads, "split": split}, seed=seed)}
     write_json(folder / "network.json", facts)
@@ -359,7 +359,8 @@ def test_against_a_config(run, config, tmp_path, capsys):
     changed = json.loads(json.dumps(config))
     changed["network"]["n_features"] = 16
     changed["mapping"]["max_frames"] = None
-    changed["resources"]["train"]["threads"] = 7
+    changed["training"]["together"] = not changed["training"]["together"]
+    changed["training"]["models_per_job"] = 7
     changed["simulation"]["runs_per_job"] = 1
     changed["simulation"]["limits"]["keep_frames"] = 0
     path.write_text(yaml.safe_dump(changed), encoding="utf-8")

@@ -14,6 +14,7 @@ import sys
 import h5py
 import pytest
 import yaml
+from planning import snakemake
 
 CONFIG = "tests/configs/complete/end-to-end.yaml"
 #: Writes what the manifests of all runs are told.
@@ -46,19 +47,11 @@ def folder(root, tmp_path):
     return tmp_path
 
 
-def snakemake(folder, *arguments, **environment):
-    command = [sys.executable, "-m", "snakemake", "--nolock", "-d", folder, *arguments]
-    done = subprocess.run(
-        list(map(str, command)), cwd=folder, capture_output=True, text=True, env={**os.environ, **environment}
-    )
-    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-    return done.stdout
-
-
 def told_and_planned(root, folder, config, *more):
     """What the manifests are told by folder, and rule by file of all that is to be made."""
     (folder / "host.smk").write_text(RECORD.format(root=root), encoding="utf-8")
-    text = snakemake(folder, "-s", "host.smk", "--configfile", config, *more, "--summary")
+    status, text = snakemake(folder, "-s", "host.smk", "--configfile", config, *more, "--summary")
+    assert status == 0, text[-3000:]
     rows = [line.split("\t") for line in text.splitlines() if line.startswith("results/")]
     return json.loads((folder / "told.json").read_text()), {row[0]: row[2] for row in rows}
 
@@ -113,6 +106,9 @@ def test_jobs_use_the_library_beside_the_rules(root, folder):
     text = package.read_text(encoding="utf-8")
     package.write_text(text + '\n__version__ = "9.9.9"\n', encoding="utf-8")
     product = "results/end-to-end/mapped/beads.h5"
-    snakemake(folder, "--configfile", CONFIG, "--cores", "1", "--", product, PYTHONPATH=str(root / "workflow/lib"))
+    command = [sys.executable, "-m", "snakemake", "--nolock", "--configfile", CONFIG, "--cores", "1", "--", product]
+    environment = os.environ | {"PYTHONPATH": str(root / "workflow/lib")}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     with h5py.File(folder / product) as file:
         assert json.loads(file.attrs["provenance"])["version"] == "9.9.9"

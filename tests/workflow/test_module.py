@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import tomllib
 from collections import Counter
 from pathlib import Path
@@ -13,6 +10,7 @@ from pathlib import Path
 import cgdistill
 import pytest
 import yaml
+from planning import planned, snakemake
 
 RUN = "planned-only"
 
@@ -51,11 +49,14 @@ rule everything:
 ALONE = """\
 include: "deps/cgdistill/workflow/Snakefile"
 """
-#: Writes files and parameters of all rules; functions are left out.
+#: Writes files and parameters of all rules; of parameters that are functions of wildcards the value for one teacher.
+#: Files that functions return get their prefix later: a plan shows whether they are found.
 RECORD = """
 
+import inspect
 import json
 import os
+from types import SimpleNamespace
 
 
 def plain(value):
@@ -63,18 +64,24 @@ def plain(value):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (str, int, float, type(None))):
         return value if isinstance(value, (int, float)) else str(value)
-    return "function" if callable(value) else [plain(item) for item in value]
+    if callable(value):
+        asked = list(inspect.signature(value).parameters)
+        if not set(asked) <= {"wildcards", "output"}:
+            return "function"
+        wildcards = SimpleNamespace(teacher="seed-1", variant="T", member="seed-1")
+        return plain(value(**{name: wildcards if name == "wildcards" else None for name in asked}))
+    return [plain(item) for item in value]
 
 
-kinds = ("input", "output", "log", "params")
-rows = {}
+found = {}
 for made in workflow.rules:
     kinds = {kind: getattr(made, kind) for kind in ("input", "output", "log", "params")}
-    rows[made.name] = {
-        kind: plain(dict(enumerate(items)) | dict(items.items())) for kind, items in kinds.items()
+    found[made.name] = {
+        kind: plain({key: "function" if kind == "input" and callable(item) else item for key, item in rows.items()})
+        for kind, rows in ((kind, dict(enumerate(items)) | dict(items.items())) for kind, items in kinds.items())
     } | {"benchmark": plain(made.benchmark)}
 with open(os.environ["RECORD"], "w") as stream:
-    json.dump(rows, stream)
+    json.dump(found, stream)
 """
 
 
@@ -103,21 +110,9 @@ def plan(folder, name, text, *arguments):
     """Number of jobs by rule in a dry run of a workflow, and what its rules are made of."""
     (folder / name).write_text(text + RECORD, encoding="utf-8")
     record = folder / f"{name}.json"
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "-n", "--nolock", "-s", name, *arguments],
-        cwd=folder,
-        env={**os.environ, "RECORD": str(record)},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
-    )
-    output = done.stdout + done.stderr
-    assert done.returncode == 0, output[-4000:]
-    rows = (line.split() for line in output.split("Job stats:")[1].split("\n\n")[0].splitlines())
-    counts = Counter({row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()})
-    assert counts.pop("total") == sum(counts.values())
-    return counts, json.loads(record.read_text(encoding="utf-8"))
+    status, output = snakemake(folder, "-n", "-s", name, *arguments, environment={"RECORD": str(record)})
+    assert status == 0, output[-4000:]
+    return planned(output), json.loads(record.read_text(encoding="utf-8"))
 
 
 def below(prefix, row):
@@ -140,9 +135,10 @@ def test_a_module_plans_the_same_jobs_below_its_prefix(folder, prefix):
     start = f"{prefix}/" if prefix else ""
     assert hosted_rules == {f"cg_{name}": below(start, row) for name, row in rules.items()}
     # Not vacuous: there are such files of each kind, and inputs from elsewhere.
-    teacher = hosted_rules["cg_train_teacher_1"]
-    assert teacher["params"]["folders"][0] == f"{start}results/{RUN}/teachers/seed-1"
-    assert teacher["params"]["checkpoints"][0].startswith(f"{start}results/{RUN}/checkpoints/")
+    teacher = hosted_rules["cg_train_teacher"]
+    [task] = teacher["params"]["tasks"]
+    assert task["folder"] == f"{start}results/{RUN}/teachers/seed-1"
+    assert task["checkpoint"].startswith(f"{start}results/{RUN}/checkpoints/")
     assert teacher["benchmark"].startswith(f"{start}benchmarks/{RUN}/")
     assert teacher["log"]["0"].startswith(f"{start}logs/{RUN}/")
     assert hosted_rules["cg_map_trajectory"]["input"]["mapping"] == "deps/cgdistill/config/mappings/des.yaml"
@@ -170,10 +166,9 @@ def test_a_fault_in_the_config_of_a_module_is_named(folder):
     config["cgdistill"]["students"]["table"] = "config/students.tsv"
     (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     (folder / "host.smk").write_text(HOST + MODULE.format(name="cg", prefix="one"), encoding="utf-8")
-    command = [sys.executable, "-m", "snakemake", "-n", "--nolock", "-s", "host.smk"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, encoding="utf-8", check=False)
-    assert done.returncode == 1
-    assert "config/students.tsv: file: found No such file or directory" in done.stdout + done.stderr
+    status, text = snakemake(folder, "-n", "-s", "host.smk")
+    assert status == 1
+    assert "config/students.tsv: file: found No such file or directory" in text
 
 
 def test_citation_says_what_is_installed(root):

@@ -4,49 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
-import textwrap
-from collections import Counter
 from pathlib import Path
 
 import pytest
 import yaml
 from cgdistill.figures.catalogue import JOBS
+from planning import plan, snakemake
 
 HEADER = "name\tlabel\tteacher\tw_F\tw_f\tw_E\tw_e\n"
-
-
-def dry_run(root: Path, *arguments: str | Path) -> subprocess.CompletedProcess:
-    """Snakemake's plan from the repository's root."""
-    command = [sys.executable, "-m", "snakemake", "-n", "--nolock", *map(str, arguments)]
-    return subprocess.run(command, cwd=root, capture_output=True, text=True, encoding="utf-8", check=False)
-
-
-#: Rules made in a loop are called by one of these and by what they are for.
-KINDS = ("train_teacher", "predict_teacher", "train_student", "export_model", "simulate")
-
-
-def plan(root: Path, *arguments: str | Path) -> tuple[dict[str, int], Counter]:
-    """Number of jobs by rule, or kind of rule, and the messages of the jobs."""
-    done = dry_run(root, *arguments)
-    text = done.stdout + done.stderr
-    assert done.returncode == 0, text[-4000:]
-    table = text.split("Job stats:")[1].split("\n\n")[0]
-    counts: Counter = Counter()
-    for row in (line.split() for line in table.splitlines()):
-        if len(row) == 2 and row[1].isdigit():
-            kinds = [kind for kind in KINDS if row[0].startswith(f"{kind}_")]
-            counts[kinds[0] if kinds else row[0]] += int(row[1])
-    messages = Counter(re.findall(r"^Job \d+: (.*)$", text, flags=re.MULTILINE))
-    assert counts.pop("total") == sum(counts.values())
-    return counts, messages
-
-
-def named(messages: Counter, what: str) -> dict[str, list[str]]:
-    """Members by variant of the jobs whose message is ``what``, a variant and its members."""
-    found = (re.fullmatch(rf"{what} (?:(\S+) \((.*)\)|(.*))", message) for message in messages)
-    return {match[1] or "": (match[2] or match[3]).split(", ") for match in found if match}
 
 
 @pytest.fixture
@@ -56,6 +21,7 @@ def write_config(root, tmp_path):
     def write(students: str | None = None, **changes) -> Path:
         config = yaml.safe_load((root / "tests/configs/complete/demo.yaml").read_text(encoding="utf-8"))
         config["run"] = "planned-only"
+        del config["resources"]
         if students is not None:
             table = tmp_path / "students.tsv"
             table.write_text(students, encoding="utf-8")
@@ -108,46 +74,32 @@ def test_a_minimal_config_plans_the_published_protocol(root, tmp_path):
     """Everything else has its default; distances that do not fit the cell are named with the largest that does."""
     path = tmp_path / "mine.yaml"
     path.write_text(MINIMAL, encoding="utf-8")
-    done = dry_run(root, "--configfile", path)
-    assert done.returncode == 1
+    status, text = snakemake(root, "-n", "--configfile", path)
+    assert status == 1
     expected = "found 12 A, expected at most 11.300 A, half the cell of resources/demo/des128.gro"
-    assert (
-        f"config: network.cutoff_A: {expected}; also for structure.rdf.r_max_A, now 20 A" in done.stdout + done.stderr
-    )
+    assert f"config: network.cutoff_A: {expected}; also for structure.rdf.r_max_A, now 20 A" in text
     path.write_text(MINIMAL + FITTING, encoding="utf-8")
-    counts, messages = plan(root, "--configfile", path)
+    counts, _ = plan(root, "--configfile", path)
     assert counts["map_trajectory"] == 1 and "build_box" not in counts
-    assert named(messages, "Train teachers") == {"": [f"seed-{seed}" for seed in range(1, 9)]}
+    assert counts["train_teacher"] == 8
 
 
 def test_paper_plans_the_whole_matrix(root, tmp_path):
-    """8 teachers, 30 students (3 variants of 8 and 6 of one) and 256 simulations (8, 8, 192 and 48).
-
-    One job trains or simulates up to 8 models of a variant, and one exports all models of a variant.
-    """
+    """8 teachers, 30 students (3 variants of 8 and 6 of one), 39 models; a job per model."""
     (counts, messages), _ = planned_under_another_name(root, tmp_path, "paper.yaml")
-    assert counts["train_teacher"] == counts["predict_teacher"] == 1
-    assert named(messages, "Train teachers") == {"": [f"seed-{seed}" for seed in range(1, 9)]}
-    students = named(messages, "Train students")
-    assert sorted(map(len, students.values())) == [1] * 6 + [8] * 3
-    assert counts["train_student"] == len(students)
-    exported = named(messages, "Export")
-    assert counts["export_model"] == len(exported) == 11
-    assert sum(map(len, exported.values())) == 39
-    simulated = [re.match(r"Simulate (T8|T|S1|S8).* \((.*)\)", message) for message in messages if "Sim" in message]
-    assert counts["simulate"] == len(simulated) == 32
-    runs = Counter({kind: 0 for kind in ("T", "T8", "S1", "S8")})
-    for match in simulated:
-        runs[match[1]] += len(match[2].split(", "))
-    assert runs == {"T": 8, "T8": 8, "S1": 192, "S8": 48}
+    assert counts["train_teacher"] == counts["predict_teacher"] == 8
+    assert counts["train_student"] == 30
+    assert counts["export_model"] == counts["simulate"] == 39
+    simulated = [re.match(r"Simulate (T8|T|S1|S8).*/(\S+)", message) for message in messages if "Sim" in message]
+    models = [match[1] for match in simulated]
+    assert {kind: models.count(kind) for kind in set(models)} == {"T": 8, "T8": 1, "S1": 24, "S8": 6}
     assert counts["compute_structure"] == counts["compute_tae"] == 11
-    for rule in ("map_trajectory", "fit_prior", "average_ensemble", "collect_tables", "compare_models", "write_report"):
-        assert counts[rule] == 1
-    assert counts["record_checksums"] == 1
-    for rule in ("estimate_ceiling", "measure_spread", *(f"plot_{job}" for job in JOBS)):
-        assert counts[rule] == 1
-    for rule in ("build_box", "minimise_aa", "equilibrate_aa", "produce_aa"):
-        assert counts[rule] == 1
+    once = "map_trajectory fit_prior judge_teachers average_ensemble collect_tables compare_models write_report"
+    aa = "build_box minimise_aa equilibrate_aa produce_aa"
+    for rule in (*once.split(), *aa.split(), "record_checksums", "estimate_ceiling", "measure_spread"):
+        assert counts[rule] == 1, rule
+    for job in JOBS:
+        assert counts[f"plot_{job}"] == 1
     assert max(messages.values()) == 1
 
 
@@ -164,19 +116,19 @@ def test_root_and_workflow_plan_the_same(root, demo):
 def test_default_config_plans_from_committed_files(demo):
     (counts, _), _ = demo
     assert "build_box" not in counts
-    assert counts["train_teacher"] == 2, "eight teachers, four to a job"
+    assert counts["train_teacher"] == 8
     assert counts["write_report"] == 1
 
 
 def test_one_student_needs_its_teachers_and_no_other_student(root, write_config):
     target = "results/planned-only/structure/S8-aa-kd-bead/summary.csv"
-    counts, messages = plan(root, target, "--configfile", write_config(training__models_per_job=8))
+    counts, messages = plan(root, target, "--configfile", write_config())
     assert counts == {
         "map_trajectory": 1,
         "split_frames": 1,
         "fit_prior": 1,
-        "train_teacher": 1,
-        "predict_teacher": 1,
+        "train_teacher": 8,
+        "predict_teacher": 8,
         "judge_teachers": 1,
         "average_ensemble": 1,
         "train_student": 1,
@@ -186,36 +138,34 @@ def test_one_student_needs_its_teachers_and_no_other_student(root, write_config)
         "compute_structure": 1,
         "compute_tae": 1,
     }
-    assert named(messages, "Train students") == {"S8-aa-kd-bead": ["ensemble"]}
-    assert named(messages, "Simulate") == {"S8-aa-kd-bead": [f"ensemble/replica-{k}" for k in (1, 2, 3, 4)]}
-
-
-def test_one_run_needs_the_runs_of_its_job_alone(root, write_config):
-    """Seven runs in jobs of three: run 5 comes with 4 and 6, and with no other model's."""
-    path = write_config(simulation__replicas__ensemble=7, simulation__runs_per_job=3)
-    target = "results/planned-only/simulations/S8-aa-kd-bead/ensemble/replica-{}/final.data"
-    counts, messages = plan(root, target.format(5), "--configfile", path)
-    assert counts["simulate"] == counts["train_student"] == counts["export_model"] == 1
-    assert named(messages, "Simulate") == {"S8-aa-kd-bead": [f"ensemble/replica-{k}" for k in (4, 5, 6)]}
-    counts, _ = plan(root, *(target.format(k) for k in (1, 2, 3, 7)), "--configfile", path)
-    assert counts["simulate"] == 2
+    assert messages["Train student S8-aa-kd-bead/ensemble"] == messages["Simulate S8-aa-kd-bead/ensemble"] == 1
 
 
 def test_students_of_one_teacher_need_no_mean(root, write_config):
-    """They learn from the teachers of their own job alone: teacher 5 is in the second of three.
-
-    Which teachers are sound is known when all are trained.
-    """
-    path = write_config(training__models_per_job=3)
-    counts, messages = plan(root, "results/planned-only/structure/S1-aa-bead/summary.csv", "--configfile", path)
+    """A student needs the predictions of its own teacher; which teachers are sound is known when all are trained."""
+    path = write_config()
+    counts, _ = plan(root, "results/planned-only/structure/S1-aa-bead/summary.csv", "--configfile", path)
     assert "average_ensemble" not in counts
-    assert counts["train_student"] == counts["predict_teacher"] == counts["train_teacher"] == 3
-    assert counts["export_model"] == 1
+    assert counts["train_student"] == counts["predict_teacher"] == counts["train_teacher"] == counts["simulate"] == 8
     counts, messages = plan(root, "results/planned-only/students/S1-aa-bead/seed-5/metrics.csv", "--configfile", path)
-    assert counts["train_teacher"] == 3
+    assert counts["train_teacher"] == 8
     assert counts["judge_teachers"] == counts["predict_teacher"] == counts["train_student"] == 1
-    assert named(messages, "Train students") == {"S1-aa-bead": ["seed-4", "seed-5", "seed-6"]}
-    assert "Predict forces and per-bead energies with teachers seed-4, seed-5, seed-6" in messages
+    assert "Train student S1-aa-bead/seed-5" in messages
+    assert "Predict forces and per-bead energies with teacher seed-5" in messages
+
+
+def test_trainings_share_jobs(root, write_config, demo):
+    """All teachers in one job, and of each variant the students of one teacher each.
+
+    Everything else stays as it is.
+    """
+    (alone, _), _ = demo
+    counts, messages = plan(root, "--configfile", write_config(training__together=True))
+    together = {"train_teachers_together": 1, "train_students_together": 3, "train_student": 6}
+    assert {rule: counts[rule] for rule in together} == together and "train_teacher" not in counts
+    others = {rule: number for rule, number in alone.items() if not rule.startswith("train")}
+    assert {rule: number for rule, number in counts.items() if not rule.startswith("train")} == others
+    assert "Train students S1-aa-bead" in messages and "Train student S8-aa-kd/ensemble" in messages
 
 
 def test_a_row_of_the_students_table_is_a_variant(root, write_config, demo):
@@ -246,8 +196,18 @@ def test_teachers_alone(root, write_config):
     """A table without rows: T and T3, no student."""
     counts, messages = plan(root, "--configfile", write_config(HEADER, teachers__seeds=[4, 9, 11]))
     assert "train_student" not in counts
-    assert named(messages, "Train teachers") == {"": ["seed-4", "seed-9", "seed-11"]}
-    assert named(messages, "Export") == {"T": ["seed-4", "seed-9", "seed-11"], "T3": ["ensemble"]}
+    for name in ("seed-4", "seed-9", "seed-11"):
+        assert messages[f"Train teacher {name}"] == messages[f"Export T/{name}"] == 1
+    assert messages["Export T3/ensemble"] == 1 and counts["export_model"] == 4
+
+
+def test_options_by_the_names_of_rules(root, write_config):
+    """--until and --omit-from take names that no config changes (--forcerun: test_end_to_end)."""
+    path = write_config()
+    counts, _ = plan(root, "--configfile", path, "--until", "train_teacher")
+    assert counts == {"map_trajectory": 1, "split_frames": 1, "fit_prior": 1, "train_teacher": 8}
+    counts, _ = plan(root, "--configfile", path, "--omit-from", "simulate")
+    assert counts["export_model"] == 39 and not {"simulate", "compute_structure", "collect_tables"} & set(counts)
 
 
 @pytest.mark.parametrize(
@@ -268,22 +228,19 @@ def test_teachers_alone(root, write_config):
 )
 def test_faults_end_before_anything_is_planned(root, write_config, changes, line):
     """With exit status 1 and one line that names file and key; the demo's values do not fill gaps."""
-    done = dry_run(root, "--configfile", write_config(**changes))
-    text = done.stdout + done.stderr
-    assert done.returncode == 1
+    status, text = snakemake(root, "-n", "--configfile", write_config(**changes))
+    assert status == 1
     assert len([found for found in text.splitlines() if line in found]) == 1, text[-3000:]
     assert "Building DAG" not in text
     assert "Traceback" not in text
 
 
 def blocks(root):
-    """Rules of the workflow: file, name (of one made in a loop the kind) and text without the loop's indentation."""
+    """Rules of the workflow but for those that inherit from another: file, name and text."""
     for path in sorted((root / "workflow" / "rules").glob("*.smk")):
-        text = path.read_text(encoding="utf-8")
-        for block in re.split(r"^(?=[ ]*(?:rule|checkpoint)\b.*:$)", text, flags=re.MULTILINE)[1:]:
-            block = textwrap.dedent(re.match(r"(?:[ ]*\n|([ ]*)\S.*\n(?:\1[ ]+.*\n|[ ]*\n)*)", block)[0])
-            name = re.match(r"\w+ (\w+):", block) or re.search(r"name:\s+f\"(\w+)_\{", block)
-            yield path, name[1], block
+        for block in re.split(r"^(?=(?:use )?rule \w+)", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+            if name := re.match(r"rule (\w+):", block):
+                yield path, name[1], block
 
 
 def test_every_rule_has_log_environment_message_resources_and_script(root):
@@ -299,7 +256,7 @@ def test_every_rule_has_log_environment_message_resources_and_script(root):
 
 
 def test_every_script_belongs_to_a_rule(root):
-    used = {Path(file).name for _, _, block in blocks(root) for file in re.findall(r"scripts/\w+\.py", block)}
+    used = {file for _, _, block in blocks(root) for file in re.findall(r"scripts/(\w+\.py)\"", block)}
     assert used == {path.name for path in (root / "workflow" / "scripts").glob("*.py")}
 
 
@@ -324,52 +281,73 @@ import json, sys
 for rule in list(workflow.rules):
     attempts = [dict(rule.expand_resources({{}}, [], attempt).items()) for attempt in (1, 2)]
     told = [{{key: asked.get(key) for key in ("mem_mb", "runtime", "gpu", "gres")}} for asked in attempts]
-    print("ASKS", rule.name, json.dumps(told), file=sys.stderr)
+    threads = rule.resources["_cores"]
+    print("ASKS", rule.name, threads if isinstance(threads, int) else 1, json.dumps(told), file=sys.stderr)
 """
+NAMES = ("mem_mb", "runtime", "gpu", "gres")
 
 
-def asked_by_rules(root, folder, *more):
-    """What rules of config/paper.yaml ask for in two attempts, with the default resources of the Slurm profile."""
+def asked_by_rules(root, folder, config, *arguments):
+    """By rule what it asks for in two attempts: memory, time, GPU in two ways."""
     (folder / "Snakefile").write_text(ASKING.format(root=root), encoding="utf-8")
+    status, text = snakemake(root, "-n", "-s", folder / "Snakefile", "--configfile", config, *arguments)
+    assert status == 0, text[-4000:]
+    found = re.findall(r"^ASKS (\S+) \S+ (.*)$", text, re.M)
+    return {name: [tuple(asked[key] for key in NAMES) for asked in json.loads(told)] for name, told in found}
+
+
+def test_rules_ask_for_more_in_the_second_attempt(root, tmp_path, write_config):
+    """Every rule of the workflow but for targets; nobody asks for a GPU where nobody says so."""
+    rules = asked_by_rules(root, tmp_path, write_config())
+    targets = ("all", "default")
+    for name, (first, second) in rules.items():
+        if name not in targets:
+            assert second[:2] == (2 * first[0], 2 * first[1]) and first[2:] == second[2:] == (None, None), name
+
+
+def test_the_slurm_profile_asks_by_rule(root, tmp_path, write_config):
+    """For the paper's system; every name in the profile is that of a rule, and a GPU is asked for by either name."""
     profile = yaml.safe_load((root / "workflow/profiles/slurm/config.yaml").read_text(encoding="utf-8"))
-    defaults = [f"{name}={value}" for name, value in profile["default-resources"].items()]
-    arguments = ["-s", folder / "Snakefile", "--configfile", "config/paper.yaml", "--default-resources", *defaults]
-    done = dry_run(root, *arguments, *more)
-    assert done.returncode == 0, done.stderr[-4000:]
-    return {name: json.loads(text) for name, text in re.findall(r"^ASKS (\S+) (.*)$", done.stderr, re.M)}
+    profile["set-resources"]["simulate"]["gpu"] = 1
+    profile["set-resources"]["train_student"] = profile["set-resources"]["train_student"] | {"gres": "'gpu:a100:1'"}
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "config.yaml").write_text(yaml.safe_dump(profile), encoding="utf-8")
+    path, options = write_config(), ["--profile", tmp_path / "site", "--executor", "local", "--cores", "2"]
+    rules = asked_by_rules(root, tmp_path, path, *options)
+    aa = {"minimise_aa", "equilibrate_aa", "produce_aa"}
+    assert set(profile["set-resources"]) | set(profile["set-threads"]) <= set(rules) | aa
+    assert rules["train_teacher"] == [(16000, 1440, None, None), (32000, 2880, None, None)]
+    assert rules["simulate"] == [(8000, 1440, 1, None), (16000, 2880, 1, None)]
+    assert rules["train_student"][1] == (32000, 2880, None, "gpu:a100:1")
+    assert rules["compute_tae"][0] == (4000, 60, None, None)
+    rules = asked_by_rules(root, tmp_path, path, *options, "--resources", "mem_mb=9000", "runtime=2000")
+    assert [asked[:2] for asked in rules["simulate"]] == [(8000, 1440), (9000, 2000)]
 
 
-@pytest.mark.parametrize("gpu_gres", [None, "gpu", "gpu:a100"])
-def test_gpus_are_asked_for_as_the_profile_says(root, tmp_path, gpu_gres):
-    """`gpu` for the executor's --gpus; with the profile's `gpu_gres` instead `gres`, its name and the number."""
-    more = [] if gpu_gres is None else [f"gpu_gres={gpu_gres}"]
-    rules = asked_by_rules(root, tmp_path, *more)
-    kinds = ("train_teacher", "predict_teacher", "train_student", "simulate")
-    on_gpu = [name for name in rules if name.startswith(kinds)] + ["measure_spread"]
-    assert len(on_gpu) > 40
-    for name, attempts in rules.items():
-        for asked in attempts:
-            found = (asked["gpu"] or 0, asked["gres"])
-            if name not in on_gpu:
-                assert found == (0, None), name
-            else:
-                assert found == ((1, None) if gpu_gres is None else (0, f"{gpu_gres}:1")), name
+def test_resources_of_an_old_config(root, tmp_path, write_config):
+    """A section `resources` is obeyed, and what a profile or the command line says goes before it."""
+    job = {"threads": 1, "mem_mb": 700, "runtime_min": 7, "gpu": 0}
+    section = {kind: job for kind in ("aa", "light", "train", "predict", "simulate", "analyse")}
+    section["train"] = {"threads": 3, "mem_mb": 9000, "runtime_min": 99, "gpu": 1}
+    path = write_config(resources=section)
+    rules = asked_by_rules(root, tmp_path, path, "--set-resources", "simulate:mem_mb=1234")
+    assert rules["train_teacher"] == rules["train_students_together"] == [(9000, 99, 1, None), (18000, 198, 1, None)]
+    assert rules["map_trajectory"][0] == (700, 7, None, None)
+    assert rules["simulate"][0] == (1234, 7, None, None)
 
 
-def test_second_attempt_asks_for_twice_the_time_and_memory(root, tmp_path):
-    """All rules with a kind of job, up to the limits of the site."""
-    from cgdistill.config.complete import read_config
+def test_no_rule_is_named_by_a_config(root, tmp_path, write_config):
+    """Other seeds, students and switches: the same rules, and those of all-atom data where they are made."""
+    first = asked_by_rules(root, tmp_path, write_config())
+    other = write_config(HEADER, teachers__seeds=[7], training__together=True, pictures=False, aa__source="openmm")
+    aa = {"build_box", "minimise_aa", "equilibrate_aa", "produce_aa"}
+    assert set(asked_by_rules(root, tmp_path, other)) == set(first) | aa
+    assert 25 <= len(first) <= 40
 
-    config = read_config(root / "config" / "paper.yaml")
-    rules = asked_by_rules(root, tmp_path)
-    for name, kind in (("simulate_T8_1", "simulate"), ("train_teacher_1", "train"), ("map_trajectory", "light")):
-        mem_mb, minutes = (config["resources"][kind][key] for key in ("mem_mb", "runtime_min"))
-        assert [(asked["mem_mb"], asked["runtime"]) for asked in rules[name]] == [
-            (mem_mb, minutes),
-            (2 * mem_mb, 2 * minutes),
-        ]
-    # Rules without a kind: targets, which make nothing.
-    growing = {name for name, (first, second) in rules.items() if second["mem_mb"] == 2 * first["mem_mb"]}
-    assert set(rules) - growing <= {"all", "default"}
-    limited = asked_by_rules(root, tmp_path, "--resources", "mem_mb=9000", "runtime=2000")
-    assert [(asked["mem_mb"], asked["runtime"]) for asked in limited["simulate_T8_1"]] == [(8000, 1440), (9000, 2000)]
+
+def test_rulegraph_has_a_box_per_rule(root, write_config):
+    status, text = snakemake(root, "--rulegraph", "--configfile", write_config())
+    assert status == 0
+    boxes = re.findall(r'label = "(\w+)"', text)
+    assert len(boxes) == len(set(boxes)) == 25
+    assert {"train_teacher", "simulate", "compute_tae"} <= set(boxes)

@@ -1,11 +1,11 @@
-# All-atom data: pack a box, minimise, equilibrate, produce. In use when aa.source is gromacs or openmm.
+# All-atom data where aa.source is gromacs or openmm: pack a box, minimise, equilibrate, produce.
 AA = f"{RESULTS}/aa"
 
 
 rule build_box:
     input:
-        force_field=config["aa"]["system"]["force_field"],
-        molecules=[row[key] for row in config["aa"]["system"]["molecules"] for key in ("structure", "topology")],
+        force_field=[local(name) for name in config["aa"]["system"]["force_field"]],
+        molecules=[local(row[key]) for row in config["aa"]["system"]["molecules"] for key in ("structure", "topology")],
     output:
         topology=f"{AA}/system.top",
         structure=f"{AA}/packed.gro",
@@ -14,13 +14,12 @@ rule build_box:
     conda:
         "../../envs/aa.yaml"
     resources:
-        mem_mb=JOBS["aa"]["mem_mb"],
-        runtime=30,
+        **job_resources("aa"),
     params:
         system=config["aa"]["system"],
         seed=derive(config["seed"], "build_box"),
-        folder=f"{CHECKPOINTS}/aa/build_box",
-        code=source_digest("aa.system"),
+        folder=placed(f"{CHECKPOINTS}/aa/build_box"),
+        code=code_of("build_box"),
     message:
         "Pack the all-atom box"
     script:
@@ -39,19 +38,16 @@ rule minimise_aa:
         f"{BENCH}/aa/minimise_aa.tsv"
     conda:
         "../../envs/aa.yaml"
-    threads: JOBS["aa"]["threads"]
+    threads: job_threads("aa")
     resources:
-        mem_mb=JOBS["aa"]["mem_mb"],
-        runtime=JOBS["aa"]["runtime_min"],
-        gpu=JOBS["aa"]["gpu"],
-        gres=JOBS["aa"]["gres"],
+        **job_resources("aa"),
     params:
         source=config["aa"]["source"],
         protocol=config["aa"]["protocol"],
         seed=derive(config["seed"], "minimise_aa"),
-        checkpoints=f"{CHECKPOINTS}/aa",
+        checkpoints=placed(f"{CHECKPOINTS}/aa"),
         device=config["device"],
-        code=lambda wildcards: source_digest(f"aa.{config['aa']['source']}"),
+        code=code_of("minimise_aa"),
     message:
         "Minimise the all-atom box ({params.source})"
     script:
@@ -70,19 +66,16 @@ rule equilibrate_aa:
         f"{BENCH}/aa/equilibrate_aa.tsv"
     conda:
         "../../envs/aa.yaml"
-    threads: JOBS["aa"]["threads"]
+    threads: job_threads("aa")
     resources:
-        mem_mb=JOBS["aa"]["mem_mb"],
-        runtime=JOBS["aa"]["runtime_min"],
-        gpu=JOBS["aa"]["gpu"],
-        gres=JOBS["aa"]["gres"],
+        **job_resources("aa"),
     params:
         source=config["aa"]["source"],
         protocol=config["aa"]["protocol"],
         seed=derive(config["seed"], "equilibrate_aa"),
-        checkpoints=f"{CHECKPOINTS}/aa",
+        checkpoints=placed(f"{CHECKPOINTS}/aa"),
         device=config["device"],
-        code=lambda wildcards: source_digest(f"aa.{config['aa']['source']}"),
+        code=code_of("equilibrate_aa"),
     message:
         "Equilibrate the all-atom box ({params.source})"
     script:
@@ -103,19 +96,16 @@ rule produce_aa:
         f"{BENCH}/aa/produce_aa.tsv"
     conda:
         "../../envs/aa.yaml"
-    threads: JOBS["aa"]["threads"]
+    threads: job_threads("aa")
     resources:
-        mem_mb=JOBS["aa"]["mem_mb"],
-        runtime=JOBS["aa"]["runtime_min"],
-        gpu=JOBS["aa"]["gpu"],
-        gres=JOBS["aa"]["gres"],
+        **job_resources("aa"),
     params:
         source=config["aa"]["source"],
         protocol=config["aa"]["protocol"],
         seed=derive(config["seed"], "produce_aa"),
-        checkpoints=f"{CHECKPOINTS}/aa",
+        checkpoints=placed(f"{CHECKPOINTS}/aa"),
         device=config["device"],
-        code=lambda wildcards: source_digest(f"aa.{config['aa']['source']}"),
+        code=code_of("produce_aa"),
     message:
         "Produce all-atom positions and forces ({params.source})"
     script:

@@ -5,15 +5,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
-from snakemake.path_modifier import PathModifier
 
 WORKFLOW = Path(str(workflow.current_basedir)).resolve().parent
 if not WORKFLOW.is_dir():
-    # Library, schemas and templates are read beside the rules; Snakemake fetches rules and scripts alone.
+    # Library, schemas and templates are read from the same folder; Snakemake fetches rules and scripts only.
     raise WorkflowError(f"module: snakefile: found {workflow.current_basedir}, expected a Snakefile in a folder")
-# Jobs started by `script:` inherit this path; the package need not be installed for them.
+# The package need not be installed.
 sys.path.insert(0, str(WORKFLOW / "lib"))
-# They put it last: without the variable, the package of another clone that is installed would do the work.
+# Snakemake appends this path in jobs: without the variable, an installed package of another clone would be used.
 if os.environ.get("PYTHONPATH", "").split(os.pathsep)[0] != sys.path[0]:
     os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [sys.path[0], os.environ.get("PYTHONPATH")])))
 
@@ -30,8 +29,7 @@ from cgdistill.core.vocabulary import ENSEMBLE, ModelKind
 from cgdistill.data.mapping_rules import MappingRules
 from cgdistill.figures.catalogue import box_variants, catalogue, drawn_by
 from cgdistill.io.text import read_yaml
-from cgdistill.provenance.record import sha256_of
-from cgdistill.provenance.source_digest import source_digest
+from cgdistill.provenance.source.digest import source_digest
 from cgdistill.report.captions import caption_values
 from cgdistill.structure.spec import StructureSpec
 
@@ -43,7 +41,7 @@ def schema(name):
 
 #: Whether another workflow, or a sweep, imports this one.
 IS_MODULE = workflow.modifier.parent_modifier is not None
-# What another cell of a sweep makes for this run too (cgdistill.sweep.shared_products); no key of users.
+# What another cell of a sweep produces for this run too (cgdistill.config.sweep.shared_products); no key of users.
 SHARED = config.pop("shared", {}) if IS_MODULE else {}
 try:
     # Snakemake takes the last of two equal keys. The files of a workflow that imports this one are its own.
@@ -64,52 +62,54 @@ config.clear()
 config.update(_complete)
 
 
-def asked_for(threads, mem_mb, runtime_min, gpu):
-    """What a kind of job asks for; memory and time grow with each attempt (`retries`).
+#: Threads, memory / MB, time / min and GPUs of a kind of job where a profile does not say otherwise.
+JOBS = config["resources"]
 
-    A GPU is `gpu`, or `gres` where a profile's default resources say its name in Slurm's --gres: `gpu_gres`.
-    """
-    # Of a resource that is not there, Snakemake's default resources give one without a value.
-    name = getattr((workflow.resource_settings.default_resources or {}).get("gpu_gres"), "raw", None)
-    as_gres = name is not None and gpu > 0
+
+def job_threads(kind):
+    """Threads of a kind of job."""
+    return JOBS[kind]["threads"]
+
+
+def job_resources(kind, gpu=True):
+    """Resources of a kind of job, perhaps without its GPU; memory and time grow with each attempt (`retries`)."""
+    job = JOBS[kind]
     return {
-        "threads": threads,
-        "mem_mb": lambda wildcards, attempt: mem_mb * attempt,
-        "runtime_min": lambda wildcards, attempt: runtime_min * attempt,
-        "gpu": 0 if as_gres else gpu,
-        "gres": f"{name}:{gpu}" if as_gres else None,
+        "mem_mb": lambda wildcards, attempt: job["mem_mb"] * attempt,
+        "runtime": lambda wildcards, attempt: job["runtime_min"] * attempt,
+        **({"gpu": job["gpu"]} if gpu and job["gpu"] else {}),
     }
 
 
+def code_of(script, *modules, files=()):
+    """Digest of what a script computes: Snakemake sees changes of the script, not of the library.
+
+    `modules` are those of the library that are chosen by name at run time, `files` those that are read.
+    """
+    entries = [WORKFLOW / "scripts" / f"{script}.py", *modules]
+    return source_digest(*entries, files=files, choices=[f"aa.{config['aa']['source']}"])
+
+
 RUN = config["run"]
-# A module's `prefix` would reach files of rules but not parameters that name them, and files named by the config too.
-# It is applied here to all that this workflow makes, and to nothing else.
-_place = workflow.modifier.path_modifier.replace_prefix
-RESULTS, LOGS, BENCH = (_place(f"{top}/{RUN}") for top in ("results", "logs", "benchmarks"))
-workflow.modifier.path_modifier = PathModifier(None, None, workflow)
+RESULTS, LOGS, BENCH = (f"{top}/{RUN}" for top in ("results", "logs", "benchmarks"))
 
 
-def results_of(run):
-    """Results of another run."""
-    return _place(f"results/{run}")
-
-
-def maker(product):
+def producing_run(product):
     """Results of the run that makes a product that cells of a sweep share."""
-    return results_of(SHARED.get(product, RUN))
+    return f"results/{SHARED.get(product, RUN)}"
 
 
-BEADS = f"{maker('beads')}/mapped/beads.h5"
-SPLIT = f"{maker('split')}/mapped/split.json"
-PRIOR = f"{maker('prior')}/prior/prior.csv"
+BEADS = f"{producing_run('beads')}/mapped/beads.h5"
+SPLIT = f"{producing_run('split')}/mapped/split.json"
+PRIOR = f"{producing_run('prior')}/prior/prior.csv"
 #: Restarts and training checkpoints; Snakemake never deletes them.
 CHECKPOINTS = f"{RESULTS}/checkpoints"
 SEEDS = config["teachers"]["seeds"]
-#: Folders of the teachers by name.
+#: Folders of the teachers by name, and the names of those that this run trains.
 TEACHERS = {
-    name: f"{results_of(SHARED.get('teachers', {}).get(name, RUN))}/teachers/{name}"
-    for name in names_of_teachers(SEEDS)
+    name: f"results/{SHARED.get('teachers', {}).get(name, RUN)}/teachers/{name}" for name in names_of_teachers(SEEDS)
 }
+OWN_TEACHERS = [name for name in TEACHERS if name not in SHARED.get("teachers", {})]
 #: Which of them are sound.
 HEALTH = f"{RESULTS}/teachers/health.csv"
 #: What counts as a failed training, of teachers and students alike.
@@ -118,7 +118,6 @@ _VARIANTS = {variant.name: variant for variant in all_variants(len(SEEDS), stude
 VARIANTS = list(_VARIANTS)
 LABELS = {name: variant.label for name, variant in _VARIANTS.items()}
 KINDS = {name: variant.kind for name, variant in _VARIANTS.items()}
-JOBS = {kind: asked_for(**job) for kind, job in config["resources"].items()}
 #: What figures and page call the models.
 MODELS = {"names": VARIANTS, "labels": LABELS, "kinds": KINDS}
 FIGURES = catalogue(models_in_order(**MODELS), students, STRUCTURE, config["pictures"])
@@ -131,8 +130,10 @@ FIGURE_SETTINGS = {
 BOX_VARIANTS = box_variants(models_in_order(**MODELS), students)
 #: Values that captions of figures show.
 CAPTIONS = caption_values(config)
-#: What determines a simulation.
-SIMULATION = value_settings(config, "simulation")
+#: What determines a training, and a simulation.
+TRAINING, SIMULATION = value_settings(config, "training"), value_settings(config, "simulation")
+#: All teachers in one job, and all students of a variant that learn from one teacher each.
+TOGETHER = config["training"]["together"]
 
 #: Structure tables of a trajectory, and the names of those of the reference.
 REFERENCE_FILES = {"curves": "reference"} | {name: f"reference_{name}" for name in ("blocks", "resolved", "series")}
@@ -141,22 +142,17 @@ REFERENCE_FILES = {"curves": "reference"} | {name: f"reference_{name}" for name 
 wildcard_constraints:
     variant="|".join(VARIANTS),
     member=f"seed-[0-9]+|{ENSEMBLE}",
-
-
-def chunks(items, size):
-    """Items in order, cut into lists of at most `size`."""
-    items = list(items)
-    return [items[start : start + size] for start in range(0, len(items), size)]
-
-
-def teacher_names():
-    """Names of the teachers' folders."""
-    return names_of_teachers(SEEDS)
+    teacher="seed-[0-9]+",
 
 
 def members(variant):
     """Members of a variant: one per teacher, or the one ensemble."""
-    return _VARIANTS[variant].members(teacher_names())
+    return _VARIANTS[variant].members(list(TEACHERS))
+
+
+def per_member(pattern, variants):
+    """Paths of all members of variants, from a pattern with {variant} and {member}."""
+    return [pattern.format(variant=variant, member=member) for variant in variants for member in members(variant)]
 
 
 def n_replicas(variant):
@@ -164,49 +160,69 @@ def n_replicas(variant):
     return config["simulation"]["replicas"][KINDS[variant]]
 
 
-def runs_of(variant):
-    """Folders of the runs of a variant below `simulations`."""
+def run_folders(variant, member="{member}"):
+    """Folders of the runs of a variant, or of one of its members."""
     return [
-        f"{variant}/{member}/replica-{replica}"
-        for member in members(variant)
+        f"{RESULTS}/simulations/{variant}/{name}/replica-{replica}"
+        for name in (members(variant) if member == "{member}" else [member])
         for replica in range(1, n_replicas(variant) + 1)
     ]
 
 
-CARDS = [f"{RESULTS}/models/{variant}/{member}/card.json" for variant in VARIANTS for member in members(variant)]
+def run_settings(variant, member):
+    """What distinguishes the runs of a member from other runs, one mapping per replica."""
+    names = members(variant)
+    return [
+        {
+            "replica": replica,
+            # The k-th run of every variant starts from the same frame: variants can be compared in pairs. More replicas
+            # do not change the number of a run.
+            "number": (replica - 1) * len(names) + names.index(member),
+            "velocity_seed": derive(config["seed"], "velocities", variant, member, str(replica)),
+        }
+        for replica in range(1, n_replicas(variant) + 1)
+    ]
 
 
-def simulation_jobs():
-    """Variant, number and runs (as of `runs_of`) of every job that simulates."""
-    for variant in VARIANTS:
-        for number, runs in enumerate(chunks(runs_of(variant), config["simulation"]["runs_per_job"]), start=1):
-            yield variant, number, runs
+def no_rerun(value):
+    """A parameter whose changes rerun nothing; a function gets the wildcards.
+
+    Snakemake does not compare parameters that it takes to follow from the output.
+    """
+    return lambda wildcards, output: value(wildcards) if callable(value) else value
 
 
-def first_runs(variant):
-    """Number of the first run of each member among the runs of a variant."""
-    return {member: place * n_replicas(variant) for place, member in enumerate(members(variant))}
+def placed(path):
+    """A path of this workflow after a module's `prefix`, for parameters that name files.
+
+    Snakemake applies the prefix to files of rules only; the first of them shows what it is.
+    """
+    first = f"{RESULTS}/mapped/beads.h5"
+    return str(rules.map_trajectory.output.beads).removesuffix(first) + path
 
 
-def run_of(folder):
-    """What tells a run from the others, from its folder (as of `runs_of`)."""
-    variant, member, name = folder.split("/")
-    replica = name.removeprefix("replica-")
-    return {
-        "variant": variant,
-        "member": member,
-        "replica": int(replica),
-        # The k-th run of every variant starts from the same frame: variants can be compared in pairs.
-        "number": first_runs(variant)[member] + int(replica) - 1,
-        "velocity_seed": derive(config["seed"], "velocities", variant, member, replica),
-        "out_dir": f"{RESULTS}/simulations/{folder}",
-        "checkpoint_dir": f"{CHECKPOINTS}/simulations/{folder}",
-    }
+def teacher_tasks(names):
+    """What the trainings of teachers are called, and where their results go."""
+    return [
+        {
+            "folder": placed(f"{RESULTS}/teachers/{name}"),
+            "seed": derive(config["seed"], "teacher", name.removeprefix("seed-")),
+            "checkpoint": placed(f"{CHECKPOINTS}/teachers/{name}.pt"),
+        }
+        for name in names
+    ]
 
 
-def not_compared(value):
-    """A parameter whose changes rerun nothing: Snakemake takes it to follow from the output."""
-    return lambda wildcards, output: value
+def student_tasks(variant, names):
+    """What the trainings of members of a variant are called, and where their results go."""
+    return [
+        {
+            "folder": placed(f"{RESULTS}/students/{variant}/{name}"),
+            "seed": derive(config["seed"], "student", variant, name),
+            "checkpoint": placed(f"{CHECKPOINTS}/students/{variant}/{name}.pt"),
+        }
+        for name in names
+    ]
 
 
 def networks_of(variant, member):
@@ -243,9 +259,12 @@ def figures(job):
 
 
 def figure_code(job):
-    """Digests of what draws the figures of a job."""
+    """Digest of what draws the figures of a job."""
     modules = sorted({entry.module for entry in drawn_by(FIGURES, job)})
-    return [source_digest(module) for module in ("figures.draw", *modules)]
+    return code_of(f"plot_{job}", *modules)
+
+
+CARDS = per_member(f"{RESULTS}/models/{{variant}}/{{member}}/card.json", VARIANTS)
 
 
 def final_products():

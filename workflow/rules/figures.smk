@@ -19,12 +19,11 @@ rule plot_structure:
     conda:
         "../../envs/cgdistill.yaml"
     resources:
-        mem_mb=JOBS["analyse"]["mem_mb"],
-        runtime=JOBS["analyse"]["runtime_min"],
+        **job_resources("analyse"),
     params:
         models=MODELS,
         figures=FIGURE_SETTINGS,
-        captions=not_compared(CAPTIONS),
+        captions=no_rerun(CAPTIONS),
         code=figure_code("structure"),
     message:
         "Plot errors and curves of all models"
@@ -47,12 +46,11 @@ rule plot_models:
     conda:
         "../../envs/cgdistill.yaml"
     resources:
-        mem_mb=JOBS["analyse"]["mem_mb"],
-        runtime=JOBS["analyse"]["runtime_min"],
+        **job_resources("analyse"),
     params:
         models=MODELS,
         figures=FIGURE_SETTINGS,
-        captions=not_compared(CAPTIONS),
+        captions=no_rerun(CAPTIONS),
         code=figure_code("models"),
     message:
         "Plot one sheet per model"
@@ -62,8 +60,7 @@ rule plot_models:
 
 rule plot_stability:
     input:
-        records=RECORDS,
-        thermo=[f"{Path(record).parent}/thermo.csv" for record in RECORDS],
+        simulations=SIMULATIONS,
         runs=rules.collect_tables.output.runs,
         reference_resolved=rules.compute_reference.output.resolved,
         resolved=expand(f"{RESULTS}/structure/{{variant}}/resolved.parquet", variant=VARIANTS),
@@ -78,14 +75,13 @@ rule plot_stability:
     conda:
         "../../envs/cgdistill.yaml"
     resources:
-        mem_mb=JOBS["analyse"]["mem_mb"],
-        runtime=JOBS["analyse"]["runtime_min"],
+        **job_resources("analyse"),
     params:
         models=MODELS,
         figures=FIGURE_SETTINGS,
         code=figure_code("stability"),
     message:
-        "Plot the simulations in the course of time"
+        "Plot simulations against time"
     script:
         "../scripts/plot_stability.py"
 
@@ -115,8 +111,7 @@ rule plot_networks:
     conda:
         "../../envs/cgdistill.yaml"
     resources:
-        mem_mb=JOBS["predict"]["mem_mb"],
-        runtime=JOBS["analyse"]["runtime_min"],
+        **job_resources("predict", gpu=False),
     params:
         models=MODELS,
         figures=FIGURE_SETTINGS,
@@ -129,34 +124,27 @@ rule plot_networks:
         "../scripts/plot_networks.py"
 
 
-if config["pictures"]:
-
-    rule plot_boxes:
-        input:
-            beads=BEADS,
-            reference=rules.compute_reference.output.curves,
-            trajectories=[
-                f"{RESULTS}/simulations/{runs_of(variant)[0]}/{phase}.lammpstrj"
-                for variant in BOX_VARIANTS
-                for phase in ("equilibration", "trajectory")
-            ],
-        output:
-            figures("boxes"),
-        log:
-            f"{LOGS}/plot_boxes.log",
-        benchmark:
-            f"{BENCH}/plot_boxes.tsv"
-        conda:
-            "../../envs/cgdistill.yaml"
-        resources:
-            mem_mb=JOBS["analyse"]["mem_mb"],
-            runtime=JOBS["analyse"]["runtime_min"],
-        params:
-            models=MODELS,
-            figures=FIGURE_SETTINGS,
-            variants=BOX_VARIANTS,
-            code=figure_code("boxes"),
-        message:
-            "Render first and last frames"
-        script:
-            "../scripts/plot_boxes.py"
+rule plot_boxes:
+    input:
+        beads=BEADS,
+        reference=rules.compute_reference.output.curves,
+        simulations=[FIRST_SIMULATIONS[variant] for variant in BOX_VARIANTS],
+    output:
+        figures("boxes"),
+    log:
+        f"{LOGS}/plot_boxes.log",
+    benchmark:
+        f"{BENCH}/plot_boxes.tsv"
+    conda:
+        "../../envs/cgdistill.yaml"
+    resources:
+        **job_resources("analyse"),
+    params:
+        models=MODELS,
+        figures=FIGURE_SETTINGS,
+        variants=BOX_VARIANTS,
+        code=figure_code("boxes"),
+    message:
+        "Render first and last frames"
+    script:
+        "../scripts/plot_boxes.py"

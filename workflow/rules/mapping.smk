@@ -1,11 +1,17 @@
 # Atoms to beads, split of the frames, repulsive prior.
+# `local`: files that the config names are no products; a module's `prefix` does not apply to them.
 if config["aa"]["source"] == "files":
-    AA_FILES = config["aa"]["files"]
+    AA_FILES = {
+        "topology": local(config["aa"]["files"]["topology"]),
+        "masses": local(config["aa"]["files"]["masses"]) if config["aa"]["files"]["masses"] else [],
+        "trajectory": [local(name) for name in config["aa"]["files"]["trajectory"]],
+        "units": config["aa"]["files"]["units"],
+    }
 else:
     AA_FILES = {
-        "topology": f"{maker('aa')}/aa/production.gro",
-        "masses": f"{maker('aa')}/aa/system.top",
-        "trajectory": [f"{maker('aa')}/aa/production.trr"],
+        "topology": f"{producing_run('aa')}/aa/production.gro",
+        "masses": f"{producing_run('aa')}/aa/system.top",
+        "trajectory": [f"{producing_run('aa')}/aa/production.trr"],
         "units": None,
     }
 
@@ -13,9 +19,9 @@ else:
 rule map_trajectory:
     input:
         topology=AA_FILES["topology"],
-        masses=AA_FILES["masses"] or [],
+        masses=AA_FILES["masses"],
         trajectory=AA_FILES["trajectory"],
-        mapping=config["mapping"]["file"],
+        mapping=local(config["mapping"]["file"]),
     output:
         beads=f"{RESULTS}/mapped/beads.h5",
     log:
@@ -24,15 +30,13 @@ rule map_trajectory:
         f"{BENCH}/mapped/map_trajectory.tsv"
     conda:
         "../../envs/cgdistill.yaml"
-    threads: JOBS["light"]["threads"]
     resources:
-        mem_mb=JOBS["light"]["mem_mb"],
-        runtime=JOBS["light"]["runtime_min"],
+        **job_resources("light"),
     params:
         units=AA_FILES["units"],
         frames={key: config["mapping"][key] for key in ("start_ps", "stride", "max_frames", "check_forces")},
-        reach_A=not_compared(max(config["network"]["cutoff_A"], STRUCTURE.reach_A)),
-        code=source_digest("data.mapping"),
+        reach_A=no_rerun(max(config["network"]["cutoff_A"], STRUCTURE.reach_A)),
+        code=code_of("map_trajectory"),
     message:
         "Map atoms to beads"
     script:
@@ -46,15 +50,16 @@ rule split_frames:
         split=f"{RESULTS}/mapped/split.json",
     log:
         f"{LOGS}/mapped/split_frames.log",
+    group:
+        "preparation"
     conda:
         "../../envs/cgdistill.yaml"
     resources:
-        mem_mb=JOBS["light"]["mem_mb"],
-        runtime=JOBS["light"]["runtime_min"],
+        **job_resources("light"),
     params:
         split=config["split"],
         seed=derive(config["seed"], "split"),
-        code=source_digest("data.split"),
+        code=code_of("split_frames"),
     message:
         "Split the frames into training, validation and test set"
     script:
@@ -69,14 +74,15 @@ rule fit_prior:
         prior=f"{RESULTS}/prior/prior.csv",
     log:
         f"{LOGS}/prior/fit_prior.log",
+    group:
+        "preparation"
     conda:
         "../../envs/cgdistill.yaml"
     resources:
-        mem_mb=JOBS["light"]["mem_mb"],
-        runtime=JOBS["light"]["runtime_min"],
+        **job_resources("light"),
     params:
         prior=config["prior"],
-        code=source_digest("forcefield.prior"),
+        code=code_of("fit_prior"),
     message:
         "Fit the repulsive prior"
     script:

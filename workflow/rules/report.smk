@@ -6,7 +6,7 @@ rule write_report:
             rules.plot_stability.output,
             rules.plot_networks.output,
             rules.plot_models.output,
-            rules.plot_boxes.output if config["pictures"] else [],
+            rules.plot_boxes.output,
         ],
         summary=rules.collect_tables.output.summary,
         tae=rules.collect_tables.output.tae,
@@ -19,7 +19,7 @@ rule write_report:
         ceiling=rules.estimate_ceiling.output.ceiling,
         spread=rules.measure_spread.output.spread,
         check=rules.average_ensemble.output.check,
-        students=config["students"]["table"],
+        students=local(config["students"]["table"]),
         beads=BEADS,
         split=SPLIT,
         cards=CARDS,
@@ -33,16 +33,14 @@ rule write_report:
     conda:
         "../../envs/cgdistill.yaml"
     resources:
-        mem_mb=JOBS["light"]["mem_mb"],
-        runtime=JOBS["light"]["runtime_min"],
+        **job_resources("light"),
     params:
         run=RUN,
         models=MODELS,
         captions=CAPTIONS,
-        # What Snakemake measured: no product, so no input.
-        benchmarks=BENCH,
-        code=source_digest("report.page"),
-        templates=[sha256_of(path) for path in sorted((WORKFLOW / "lib/cgdistill/report/templates").iterdir())],
+        # What Snakemake measured: no product, hence no input.
+        benchmarks=placed(BENCH),
+        code=code_of("write_report", files=(WORKFLOW / "lib/cgdistill/report/templates").iterdir()),
     message:
         "Write the report"
     script:

@@ -10,14 +10,13 @@ rule compute_reference:
         f"{BENCH}/structure/compute_reference.tsv"
     conda:
         "../../envs/cgdistill.yaml"
-    threads: JOBS["analyse"]["threads"]
+    threads: job_threads("analyse")
     resources:
-        mem_mb=JOBS["analyse"]["mem_mb"],
-        runtime=JOBS["analyse"]["runtime_min"],
+        **job_resources("analyse"),
     params:
         structure=config["structure"],
         blocks=config["statistics"]["blocks"],
-        code=source_digest("analysis.run_analysis"),
+        code=code_of("compute_reference"),
     message:
         "Structure of the all-atom reference"
     script:
@@ -28,11 +27,7 @@ rule compute_structure:
     input:
         beads=BEADS,
         reference=rules.compute_reference.output.series,
-        runs=lambda wildcards: expand(
-            f"{RESULTS}/simulations/{{run}}/{{file}}",
-            run=runs_of(wildcards.variant),
-            file=["equilibration.lammpstrj", "trajectory.lammpstrj", "thermo.csv", "run.json"],
-        ),
+        runs=lambda wildcards: per_member(f"{RESULTS}/simulations/{{variant}}/{{member}}", [wildcards.variant]),
     output:
         **{name: f"{RESULTS}/structure/{{variant}}/{name}.parquet" for name in REFERENCE_FILES},
         runs=f"{RESULTS}/structure/{{variant}}/runs.csv",
@@ -40,18 +35,18 @@ rule compute_structure:
         f"{LOGS}/structure/{{variant}}/compute_structure.log",
     benchmark:
         f"{BENCH}/structure/{{variant}}/compute_structure.tsv"
+    group:
+        "structure"
     conda:
         "../../envs/cgdistill.yaml"
-    threads: JOBS["analyse"]["threads"]
+    threads: job_threads("analyse")
     resources:
-        mem_mb=JOBS["analyse"]["mem_mb"],
-        runtime=JOBS["analyse"]["runtime_min"],
+        **job_resources("analyse"),
     params:
         structure=config["structure"],
         blocks=config["statistics"]["blocks"],
         stability=config["stability"],
-        folders=lambda wildcards: [f"{RESULTS}/simulations/{run}" for run in runs_of(wildcards.variant)],
-        code=source_digest("analysis.run_analysis"),
+        code=code_of("compute_structure"),
     message:
         "Structure and stability of the runs of {wildcards.variant}"
     script:
@@ -72,16 +67,17 @@ rule compute_tae:
         f"{LOGS}/structure/{{variant}}/compute_tae.log",
     benchmark:
         f"{BENCH}/structure/{{variant}}/compute_tae.tsv"
+    group:
+        "structure"
     conda:
         "../../envs/cgdistill.yaml"
     resources:
-        mem_mb=JOBS["analyse"]["mem_mb"],
-        runtime=JOBS["analyse"]["runtime_min"],
+        **job_resources("analyse"),
     params:
         label=lambda wildcards: LABELS[wildcards.variant],
         statistics=config["statistics"],
         seed=lambda wildcards: derive(config["seed"], "bootstrap", wildcards.variant),
-        code=source_digest("statistics"),
+        code=code_of("compute_tae"),
     message:
         "Total absolute error of {wildcards.variant}"
     script:

@@ -1,89 +1,108 @@
 # Students of one teacher (a member per teacher) or of the ensemble's mean, and the export of every model.
-# A job never mixes variants: a new row of the table trains only its students.
-for student in students:
-    for number, names in enumerate(chunks(members(student.name), TRAINED_TOGETHER), start=1):
-
-        rule:
-            name:
-                f"train_student_{student.name}_{number}"
-            input:
-                beads=BEADS,
-                split=SPLIT,
-                prior=PRIOR,
-                health=HEALTH,
-                predictions=[teacher_predictions(member) for member in names],
-            output:
-                expand(f"{RESULTS}/students/{student.name}/{{member}}/{{file}}", member=names, file=NETWORK_FILES),
-            log:
-                f"{LOGS}/students/{student.name}/train_student_{number}.log",
-            benchmark:
-                f"{BENCH}/students/{student.name}/train_student_{number}.tsv"
-            conda:
-                "../../envs/cgdistill.yaml"
-            threads: JOBS["train"]["threads"]
-            resources:
-                mem_mb=JOBS["train"]["mem_mb"],
-                runtime=JOBS["train"]["runtime_min"],
-                gpu=JOBS["train"]["gpu"],
-                gres=JOBS["train"]["gres"],
-            params:
-                folders=[f"{RESULTS}/students/{student.name}/{member}" for member in names],
-                seeds=[derive(config["seed"], "student", student.name, member) for member in names],
-                checkpoints=[f"{CHECKPOINTS}/students/{student.name}/{member}.pt" for member in names],
-                network=config["network"],
-                training=TRAINING,
-                weights=dict(student.weights),
-                failures=not_compared(FAILURES),
-                device=config["device"],
-                code=source_digest("training.training_job"),
-            message:
-                f"Train students {student.name} ({', '.join(names)})"
-            script:
-                "../scripts/train.py"
+#: Variants whose members each learn from one teacher.
+SINGLE_STUDENTS = [variant for variant in VARIANTS if KINDS[variant] == ModelKind.SINGLE]
 
 
-#: For LAMMPS's pair style cgdistill, which evaluates networks of one interaction layer (md.plugin_model.plugin_reaches).
+rule train_student:
+    input:
+        beads=BEADS,
+        split=SPLIT,
+        prior=PRIOR,
+        health=HEALTH,
+        predictions=lambda wildcards: teacher_predictions(wildcards.member),
+    output:
+        expand(f"{RESULTS}/students/{{variant}}/{{member}}/{{file}}", file=NETWORK_FILES, allow_missing=True),
+    log:
+        f"{LOGS}/students/{{variant}}/{{member}}/train_student.log",
+    benchmark:
+        f"{BENCH}/students/{{variant}}/{{member}}/train_student.tsv"
+    conda:
+        "../../envs/cgdistill.yaml"
+    threads: job_threads("train")
+    resources:
+        **job_resources("train"),
+    params:
+        tasks=no_rerun(lambda wildcards: student_tasks(wildcards.variant, [wildcards.member])),
+        seed=config["seed"],
+        network=config["network"],
+        training=TRAINING,
+        weights=lambda wildcards: dict(_VARIANTS[wildcards.variant].weights),
+        failures=no_rerun(FAILURES),
+        device=config["device"],
+        code=code_of("train"),
+    message:
+        "Train student {wildcards.variant}/{wildcards.member}"
+    script:
+        "../scripts/train.py"
+
+
+use rule train_student as train_students_together with:
+    input:
+        beads=BEADS,
+        split=SPLIT,
+        prior=PRIOR,
+        health=HEALTH,
+        predictions=[teacher_predictions(name) for name in TEACHERS],
+    output:
+        expand(
+            f"{RESULTS}/students/{{variant}}/{{member}}/{{file}}",
+            member=TEACHERS,
+            file=NETWORK_FILES,
+            allow_missing=True,
+        ),
+    log:
+        f"{LOGS}/students/{{variant}}/train_students_together.log",
+    benchmark:
+        f"{BENCH}/students/{{variant}}/train_students_together.tsv"
+    wildcard_constraints:
+        variant="|".join(SINGLE_STUDENTS),
+    params:
+        tasks=no_rerun(lambda wildcards: student_tasks(wildcards.variant, TEACHERS)),
+    message:
+        "Train students {wildcards.variant}"
+
+
+if TOGETHER:
+
+    ruleorder: train_students_together > train_student
+
+else:
+
+    ruleorder: train_student > train_students_together
+
+
+#: For LAMMPS's pair style cgdistill, which evaluates networks of one interaction layer (plugin_model.plugin_reaches).
 PLUGIN_FILES = ["model.cgdistill", "in.plugin.lammps"] if config["network"]["n_interaction_layers"] == 1 else []
+MODEL_FILES = ["mliap.pt", "in.lammps", "start.data", "README.md", *PLUGIN_FILES]
 
-for variant in VARIANTS:
 
-    rule:
-        name:
-            f"export_model_{variant}"
-        input:
-            networks=[
-                f"{folder}/{file}"
-                for member in members(variant)
-                for folder in networks_of(variant, member)
-                for file in ("weights.safetensors", "network.json", "metrics.csv")
-            ],
-            health=HEALTH,
-            beads=BEADS,
-            split=SPLIT,
-        output:
-            cards=expand(f"{RESULTS}/models/{variant}/{{member}}/card.json", member=members(variant)),
-            networks=[directory(f"{RESULTS}/models/{variant}/{member}/networks") for member in members(variant)],
-            files=expand(
-                f"{RESULTS}/models/{variant}/{{member}}/{{file}}",
-                member=members(variant),
-                file=["mliap.pt", "in.lammps", "start.data", "README.md", *PLUGIN_FILES],
-            ),
-        log:
-            f"{LOGS}/models/{variant}/export_model.log",
-        conda:
-            "../../envs/cgdistill.yaml"
-        resources:
-            mem_mb=JOBS["light"]["mem_mb"],
-            runtime=JOBS["light"]["runtime_min"],
-        params:
-            variant=variant,
-            # Simulations follow the card: another label is no other model.
-            label=not_compared(LABELS[variant]),
-            folders=[networks_of(variant, member) for member in members(variant)],
-            simulation=SIMULATION,
-            velocity_seeds=[derive(config["seed"], "export", variant, member) for member in members(variant)],
-            code=source_digest("export.model_folder"),
-        message:
-            f"Export {variant} ({', '.join(members(variant))})"
-        script:
-            "../scripts/export_model.py"
+rule export_model:
+    input:
+        networks=lambda wildcards: expand(
+            "{folder}/{file}",
+            folder=networks_of(wildcards.variant, wildcards.member),
+            file=["weights.safetensors", "network.json", "metrics.csv"],
+        ),
+        health=HEALTH,
+        beads=BEADS,
+        split=SPLIT,
+    output:
+        card=f"{RESULTS}/models/{{variant}}/{{member}}/card.json",
+        networks=directory(f"{RESULTS}/models/{{variant}}/{{member}}/networks"),
+        files=expand(f"{RESULTS}/models/{{variant}}/{{member}}/{{file}}", file=MODEL_FILES, allow_missing=True),
+    log:
+        f"{LOGS}/models/{{variant}}/{{member}}/export_model.log",
+    conda:
+        "../../envs/cgdistill.yaml"
+    resources:
+        **job_resources("light"),
+    params:
+        # Simulations follow the card: another label is no other model.
+        label=no_rerun(lambda wildcards: LABELS[wildcards.variant]),
+        simulation=SIMULATION,
+        velocity_seed=lambda wildcards: derive(config["seed"], "export", wildcards.variant, wildcards.member),
+        code=code_of("export_model"),
+    message:
+        "Export {wildcards.variant}/{wildcards.member}"
+    script:
+        "../scripts/export_model.py"

@@ -19,15 +19,16 @@ rule compare_cells:
     conda:
         "../../envs/cgdistill.yaml"
     resources:
-        mem_mb=BASE["resources"]["light"]["mem_mb"],
-        runtime=BASE["resources"]["light"]["runtime_min"],
+        mem_mb=2000,
+        runtime=60,
     params:
         study=Path(STUDY).name,
         base=common_config([cell.config for cell in CELLS]),
         cells=[{"name": cell.name, "settings": cell.settings, "folder": f"{STUDY}/{cell.name}"} for cell in CELLS],
         command=f"snakemake --cores N --configfile CONFIG --config sweep={SWEEP} -- {STUDY}/CELL/report.html",
-        code=source_digest("report.sweep_study"),
-        templates=[sha256_of(path) for path in sorted((WORKFLOW / "lib/cgdistill/report/templates").iterdir())],
+        code=source_digest(
+            WORKFLOW / "scripts/compare_cells.py", files=(WORKFLOW / "lib/cgdistill/report/templates").iterdir()
+        ),
     message:
         "Compare the cells of {SWEEP}"
     script:

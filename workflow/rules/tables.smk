@@ -1,8 +1,9 @@
-# Tables of the whole run, and what they allow to be said: noise, differences between models, quality of the labels.
+# Tables of the whole run, and what follows from them: noise, differences between models, quality of the labels.
 ENSEMBLE_STUDENTS = [variant for variant in VARIANTS if KINDS[variant] == ModelKind.ENSEMBLE]
 STUDENTS = [variant for variant in VARIANTS if ModelKind(KINDS[variant]).is_student]
-RECORDS = [f"{RESULTS}/simulations/{run}/run.json" for variant in VARIANTS for run in runs_of(variant)]
-STUDENT_FOLDERS = [f"{RESULTS}/students/{variant}/{member}" for variant in STUDENTS for member in members(variant)]
+STUDENT_FOLDERS = per_member(f"{RESULTS}/students/{{variant}}/{{member}}", STUDENTS)
+#: Runs of the first member of each variant.
+FIRST_SIMULATIONS = {variant: f"{RESULTS}/simulations/{variant}/{members(variant)[0]}" for variant in VARIANTS}
 
 
 rule collect_tables:
@@ -12,7 +13,7 @@ rule collect_tables:
         runs=expand(f"{RESULTS}/structure/{{variant}}/runs.csv", variant=VARIANTS),
         reference=rules.compute_reference.output.curves,
         curves=expand(f"{RESULTS}/structure/{{variant}}/curves.parquet", variant=VARIANTS),
-        records=RECORDS,
+        simulations=SIMULATIONS,
         teachers=[f"{folder}/metrics.csv" for folder in TEACHERS.values()],
         students=[f"{folder}/metrics.csv" for folder in STUDENT_FOLDERS],
         teacher_networks=[f"{folder}/network.json" for folder in TEACHERS.values()],
@@ -33,11 +34,10 @@ rule collect_tables:
     conda:
         "../../envs/cgdistill.yaml"
     resources:
-        mem_mb=JOBS["analyse"]["mem_mb"],
-        runtime=JOBS["light"]["runtime_min"],
+        **job_resources("analyse"),
     params:
         labels=LABELS,
-        code=source_digest("results.collect_tables"),
+        code=code_of("collect_tables"),
     message:
         "Collect the tables of all models"
     script:
@@ -59,15 +59,14 @@ rule compare_models:
     conda:
         "../../envs/cgdistill.yaml"
     resources:
-        mem_mb=JOBS["light"]["mem_mb"],
-        runtime=JOBS["light"]["runtime_min"],
+        **job_resources("light"),
     params:
         kinds=KINDS,
         statistics=config["statistics"],
         seed=derive(config["seed"], "bootstrap", "reference"),
-        code=source_digest("statistics"),
+        code=code_of("compare_models"),
     message:
-        "Test which models can be told apart"
+        "Test which models differ"
     script:
         "../scripts/compare_models.py"
 
@@ -89,12 +88,11 @@ rule estimate_ceiling:
     conda:
         "../../envs/cgdistill.yaml"
     resources:
-        mem_mb=JOBS["predict"]["mem_mb"],
-        runtime=JOBS["light"]["runtime_min"],
+        **job_resources("predict", gpu=False),
     params:
         statistics=config["statistics"],
         seed=derive(config["seed"], "bootstrap", "ceiling"),
-        code=source_digest("analysis.noise_ceiling"),
+        code=code_of("estimate_ceiling"),
     message:
         "Estimate the noise ceiling of the all-atom forces"
     script:
@@ -108,7 +106,7 @@ rule measure_spread:
         predictions=[f"{folder}/predictions.h5" for folder in TEACHERS.values()],
         networks=[f"{folder}/weights.safetensors" for folder in TEACHERS.values()],
         health=HEALTH,
-        trajectories=[f"{RESULTS}/simulations/{runs_of(variant)[0]}/trajectory.lammpstrj" for variant in VARIANTS],
+        simulations=FIRST_SIMULATIONS.values(),
     output:
         spread=table("spread", "disagreement of the teachers"),
     log:
@@ -117,18 +115,15 @@ rule measure_spread:
         f"{BENCH}/measure_spread.tsv"
     conda:
         "../../envs/cgdistill.yaml"
-    threads: JOBS["predict"]["threads"]
+    threads: job_threads("predict")
     resources:
-        mem_mb=JOBS["predict"]["mem_mb"],
-        runtime=JOBS["predict"]["runtime_min"],
-        gpu=JOBS["predict"]["gpu"],
-        gres=JOBS["predict"]["gres"],
+        **job_resources("predict"),
     params:
         variants=VARIANTS,
         labels=LABELS,
         batch_size=config["training"]["evaluation_batch_size"],
         device=config["device"],
-        code=source_digest("analysis.ensemble_spread"),
+        code=code_of("measure_spread"),
     message:
         "Measure how far the teachers disagree"
     script:

@@ -1,85 +1,86 @@
-# Teachers on the noisy all-atom forces, their predictions, and the ensemble's mean. Several share a job.
+# Teachers on the noisy all-atom forces, their predictions, and the ensemble's mean.
 NETWORK_FILES = ["weights.safetensors", "network.json", "history.csv", "metrics.csv", "test_predictions.h5"]
-TRAINING = value_settings(config, "training")
-TRAINED_TOGETHER = config["training"]["models_per_job"]
 
 
-OWN_TEACHERS = [name for name in TEACHERS if name not in SHARED.get("teachers", {})]
+rule train_teacher:
+    input:
+        beads=BEADS,
+        split=SPLIT,
+        prior=PRIOR,
+    output:
+        expand(f"{RESULTS}/teachers/{{teacher}}/{{file}}", file=NETWORK_FILES, allow_missing=True),
+    log:
+        f"{LOGS}/teachers/{{teacher}}/train_teacher.log",
+    benchmark:
+        f"{BENCH}/teachers/{{teacher}}/train_teacher.tsv"
+    conda:
+        "../../envs/cgdistill.yaml"
+    threads: job_threads("train")
+    resources:
+        **job_resources("train"),
+    params:
+        tasks=no_rerun(lambda wildcards: teacher_tasks([wildcards.teacher])),
+        seed=config["seed"],
+        network=config["network"],
+        training=TRAINING,
+        weights={"F": 1.0},
+        failures=no_rerun(FAILURES | {"min_r2_gain": config["failures"]["min_teacher_r2_gain"]}),
+        device=config["device"],
+        code=code_of("train"),
+    message:
+        "Train teacher {wildcards.teacher}"
+    script:
+        "../scripts/train.py"
 
 
-for number, names in enumerate(chunks(OWN_TEACHERS, TRAINED_TOGETHER), start=1):
+use rule train_teacher as train_teachers_together with:
+    output:
+        expand(f"{RESULTS}/teachers/{{teacher}}/{{file}}", teacher=OWN_TEACHERS, file=NETWORK_FILES),
+    log:
+        f"{LOGS}/teachers/train_teachers_together.log",
+    benchmark:
+        f"{BENCH}/teachers/train_teachers_together.tsv"
+    params:
+        tasks=no_rerun(lambda wildcards: teacher_tasks(OWN_TEACHERS)),
+    message:
+        "Train all teachers"
 
-    rule:
-        name:
-            f"train_teacher_{number}"
-        input:
-            beads=BEADS,
-            split=SPLIT,
-            prior=PRIOR,
-        output:
-            expand(f"{RESULTS}/teachers/{{teacher}}/{{file}}", teacher=names, file=NETWORK_FILES),
-        log:
-            f"{LOGS}/teachers/train_teacher_{number}.log",
-        benchmark:
-            f"{BENCH}/teachers/train_teacher_{number}.tsv"
-        conda:
-            "../../envs/cgdistill.yaml"
-        threads: JOBS["train"]["threads"]
-        resources:
-            mem_mb=JOBS["train"]["mem_mb"],
-            runtime=JOBS["train"]["runtime_min"],
-            gpu=JOBS["train"]["gpu"],
-            gres=JOBS["train"]["gres"],
-        params:
-            folders=[f"{RESULTS}/teachers/{name}" for name in names],
-            seeds=[derive(config["seed"], "teacher", name.removeprefix("seed-")) for name in names],
-            checkpoints=[f"{CHECKPOINTS}/teachers/{name}.pt" for name in names],
-            network=config["network"],
-            training=TRAINING,
-            weights={"F": 1.0},
-            failures=not_compared(FAILURES | {"min_r2_gain": config["failures"]["min_teacher_r2_gain"]}),
-            device=config["device"],
-            code=source_digest("training.training_job"),
-        message:
-            f"Train teachers {', '.join(names)}"
-        script:
-            "../scripts/train.py"
 
-    rule:
-        name:
-            f"predict_teacher_{number}"
-        input:
-            beads=BEADS,
-            split=SPLIT,
-            networks=expand(f"{RESULTS}/teachers/{{teacher}}/{{file}}", teacher=names, file=NETWORK_FILES[:2]),
-        output:
-            expand(
-                f"{RESULTS}/teachers/{{teacher}}/{{file}}",
-                teacher=names,
-                file=["predictions.h5", "gradient_check.csv"],
-            ),
-        log:
-            f"{LOGS}/teachers/predict_teacher_{number}.log",
-        benchmark:
-            f"{BENCH}/teachers/predict_teacher_{number}.tsv"
-        conda:
-            "../../envs/cgdistill.yaml"
-        threads: JOBS["predict"]["threads"]
-        resources:
-            mem_mb=JOBS["predict"]["mem_mb"],
-            runtime=JOBS["predict"]["runtime_min"],
-            gpu=JOBS["predict"]["gpu"],
-            gres=JOBS["predict"]["gres"],
-        params:
-            folders=[f"{RESULTS}/teachers/{name}" for name in names],
-            batch_size=config["training"]["evaluation_batch_size"],
-            seed=derive(config["seed"], "gradient check"),
-            device=config["device"],
-            code=source_digest("training.prediction_job"),
-        message:
-            f"Predict forces and per-bead energies with teachers {', '.join(names)}"
-        script:
-            "../scripts/predict_teacher.py"
+if TOGETHER:
+
+    ruleorder: train_teachers_together > train_teacher
+
+else:
+
+    ruleorder: train_teacher > train_teachers_together
+
+
+rule predict_teacher:
+    input:
+        beads=BEADS,
+        split=SPLIT,
+        networks=expand(f"{RESULTS}/teachers/{{teacher}}/{{file}}", file=NETWORK_FILES[:2], allow_missing=True),
+    output:
+        predictions=f"{RESULTS}/teachers/{{teacher}}/predictions.h5",
+        check=f"{RESULTS}/teachers/{{teacher}}/gradient_check.csv",
+    log:
+        f"{LOGS}/teachers/{{teacher}}/predict_teacher.log",
+    benchmark:
+        f"{BENCH}/teachers/{{teacher}}/predict_teacher.tsv"
+    conda:
+        "../../envs/cgdistill.yaml"
+    threads: job_threads("predict")
+    resources:
+        **job_resources("predict"),
+    params:
+        batch_size=config["training"]["evaluation_batch_size"],
+        seed=derive(config["seed"], "gradient check"),
+        device=config["device"],
+        code=code_of("predict_teacher"),
+    message:
+        "Predict forces and per-bead energies with teacher {wildcards.teacher}"
+    script:
+        "../scripts/predict_teacher.py"
 
 
 rule judge_teachers:
@@ -93,14 +94,13 @@ rule judge_teachers:
     conda:
         "../../envs/cgdistill.yaml"
     resources:
-        mem_mb=JOBS["light"]["mem_mb"],
-        runtime=JOBS["light"]["runtime_min"],
+        **job_resources("light"),
     params:
         min_share=config["failures"]["min_teacher_r2_share"],
         then=config["failures"]["then"],
-        code=source_digest("training.teacher_selection"),
+        code=code_of("judge_teachers"),
     message:
-        "Look which teachers are sound"
+        "Judge which teachers are sound"
     script:
         "../scripts/judge_teachers.py"
 
@@ -118,11 +118,10 @@ rule average_ensemble:
     conda:
         "../../envs/cgdistill.yaml"
     resources:
-        mem_mb=JOBS["predict"]["mem_mb"],
-        runtime=JOBS["light"]["runtime_min"],
+        **job_resources("predict", gpu=False),
     params:
-        teachers=teacher_names(),
-        code=source_digest("training.predictions"),
+        teachers=list(TEACHERS),
+        code=code_of("average_ensemble"),
     message:
         "Average {params.teachers}"
     script:

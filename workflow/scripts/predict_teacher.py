@@ -1,6 +1,6 @@
-"""Predict all frames with teachers, and check their forces against finite differences.
+"""Predict all frames with a teacher, and check its forces against finite differences.
 
-Inputs: beads, split, networks. Outputs: predictions and check in each teacher's folder.
+Inputs: beads, split, networks. Outputs: predictions, check, in the teacher's folder.
 """
 
 from pathlib import Path
@@ -12,5 +12,5 @@ with job(snakemake.log[0], snakemake.threads):
     from cgdistill.training.prediction_job import predict_teachers
 
     source, params = snakemake.input, snakemake.params
-    folders = [Path(folder) for folder in params.folders]
-    predict_teachers(folders, source.beads, source.split, params.batch_size, params.seed, params.device)
+    folder = Path(snakemake.output.predictions).parent
+    predict_teachers([folder], source.beads, source.split, params.batch_size, params.seed, params.device)

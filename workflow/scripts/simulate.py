@@ -1,6 +1,6 @@
-"""Simulate runs of one variant: minimisation, equilibration, production, each from its own frame of the training set.
+"""Simulate the replicas of a model: minimise, equilibrate, produce, each from its own frame of the training set.
 
-Inputs: cards, networks, beads, split. Outputs: six files per run, in its folder.
+Inputs: card, networks (of the exported model), beads, split. Output: runs, the folder of the replicas' folders.
 """
 
 from contextlib import ExitStack
@@ -21,19 +21,13 @@ with job(snakemake.log[0], snakemake.threads) as log, ExitStack() as stack:
     from cgdistill.runtime.devices import choose_device
 
     torch.set_num_threads(snakemake.threads)
-    source, params = snakemake.input, snakemake.params
+    source, params, model = snakemake.input, snakemake.params, dict(snakemake.wildcards.items())
     limits = {**params.simulation["limits"], "keep_frames": params.keep_frames}
     spec, device = SimulationSpec.from_config({**params.simulation, "limits": limits}), choose_device(params.device)
-    folders = {Path(card).parent.name: Path(card).parent for card in source.cards}
-    members = [run["member"] for run in params.runs]
-    networks = {member: load_networks(folders[member]) for member in dict.fromkeys(members)}
-    excluded = {member: read_card(folders[member]).get("excluded", "") for member in networks}
-    stamps = {
-        member: stamp(
-            params.simulation, {"card": folders[member] / "card.json", "beads": source.beads, "split": source.split}
-        )
-        for member in networks
-    }
+    folder = Path(source.card).parent
+    networks, excluded = load_networks(folder), read_card(folder).get("excluded", "")
+    inputs = {name: source[name] for name in ("card", "beads", "split")}
+    provenance = stamp(params.simulation, inputs, code=params.code)
     plans = []
     with BeadFile(source.beads) as beads:
         topology = beads.topology
@@ -41,26 +35,35 @@ with job(snakemake.log[0], snakemake.threads) as log, ExitStack() as stack:
         for run in params.runs:
             chosen = start_frame(train, run["number"], params.start_seed)
             frame = beads.frames([chosen])
-            log.info("%s: start from frame %d (%.1f ps)", run["out_dir"], chosen, frame.times_ps[0])
+            name = f"replica-{run['replica']}"
+            log.info("%s: start from frame %d (%.1f ps)", name, chosen, frame.times_ps[0])
             plans.append(
                 RunPlan(
                     frame.positions_A[0],
                     frame.cells_A[0],
                     velocity_seed=run["velocity_seed"],
-                    out_dir=run["out_dir"],
-                    checkpoint_dir=run["checkpoint_dir"],
-                    identity={key: run[key] for key in ("variant", "member", "replica")} | {"start_frame": chosen},
-                    provenance=stamps[run["member"]],
-                    excluded=excluded[run["member"]],
+                    out_dir=Path(snakemake.output.runs) / name,
+                    checkpoint_dir=Path(params.checkpoints) / name,
+                    identity={**model, "replica": run["replica"], "start_frame": chosen},
+                    provenance=provenance,
+                    excluded=excluded,
                 )
             )
     if spec.coupling == "mliap":
-        files = stack.enter_context(written_mliap(networks))
-        interaction = [MliapModel(files[name], networks[name][0].type_names) for name in members]
+        files = stack.enter_context(written_mliap({"model": networks}))
+        interaction = [MliapModel(files["model"], networks[0].type_names)] * len(plans)
     else:
-        ensembles = [networks[name] for name in members]
-        interaction = JointNetworkPotential(ensembles, topology.bead_types, spec.skin_A, device=device)
-    records = run_simulations(interaction, plans, topology, spec, threads=snakemake.threads, device=str(device))
+        interaction = JointNetworkPotential([networks] * len(plans), topology.bead_types, spec.skin_A, device=device)
+    records = run_simulations(
+        interaction,
+        plans,
+        topology,
+        spec,
+        threads=snakemake.threads,
+        device=str(device),
+        at_once=params.at_once,
+        keep=True,
+    )
     for plan, record in zip(plans, records, strict=True):
         log.info("%s: %s at step %s", plan.out_dir, record["status"], record["step"])
     log.info("%.2f ns/day together", records[0]["ns_per_day_together"])

@@ -1,7 +1,7 @@
-"""Train teachers or the students of one variant.
+"""Train a teacher or a student, or several in one job.
 
 Inputs: beads, split, prior; for students predictions (one per student) and health (of the teachers). Outputs: five
-files in each folder.
+files in the folder of each.
 """
 
 from pathlib import Path
@@ -14,15 +14,16 @@ with job(snakemake.log[0], snakemake.threads):
     from cgdistill.training.training_job import TrainingInputs, TrainingSettings, TrainingTask, run_trainings
 
     source, params = snakemake.input, snakemake.params
-    predictions = source.get("predictions") or [None] * len(params.folders)
+    found = source.get("predictions")
+    predictions = [None] * len(params.tasks) if found is None else [found] if isinstance(found, str) else found
     health = read_health(source.health) if "health" in source.keys() else {}
-    reasons = [health.get(Path(folder).name, "") for folder in params.folders]
-    rows = zip(params.folders, params.seeds, predictions, params.checkpoints, reasons, strict=True)
+    tasks = []
+    for task, labels in zip(params.tasks, predictions, strict=True):
+        folder, reason = Path(task["folder"]), health.get(Path(task["folder"]).name, "")
+        excluded = reason and f"its teacher: {reason}"
+        tasks.append(TrainingTask(folder, task["seed"], labels and Path(labels), Path(task["checkpoint"]), excluded))
     run_trainings(
-        [
-            TrainingTask(Path(folder), seed, path and Path(path), Path(state), reason and f"its teacher: {reason}")
-            for folder, seed, path, state, reason in rows
-        ],
+        tasks,
         TrainingInputs(source.beads, source.split, source.prior),
         TrainingSettings(params.network, params.training, params.weights, params.failures),
         params.device,

@@ -17,13 +17,14 @@ from .sections.config import Config
 from .validate import validate
 
 T = TypeVar("T")
-#: Keys of earlier versions: the value that is ignored because it still describes what is done, and the reason. Any
-#: other value is an error.
+#: Keys of earlier versions: the value that is ignored because it still describes what is done (... for all values),
+#: and the reason. Any other value is an error.
 RETIRED: dict[str, tuple[Any, str]] = {
     "structure.convention": (
         "cgdistill",
         "there is one convention; curves of other conventions are made by the commands of cgdistill",
-    )
+    ),
+    "training.models_per_job": (..., "each network has a job of its own, or all have one with training.together"),
 }
 
 _log = logging.getLogger("cgdistill")
@@ -129,7 +130,7 @@ def _without_retired(config: Any, source: str | Path) -> Any:
         for parent in parents:
             part = part.get(parent) if isinstance(part, Mapping) else None
         if isinstance(part, dict) and last in part:
-            if part[last] != accepted:
+            if accepted is not ... and part[last] != accepted:
                 raise InputError(source, name, repr(part[last]), f"no such key, or {accepted!r}: {reason}")
             _log.info("%s: %s is ignored: %s", source, name, reason)
             del part[last]

@@ -1,15 +1,15 @@
 """Checkpoints of a simulation: LAMMPS restart file, what was written until then, and a small state file.
 
 The state file is moved into place last, when all that it relies on is on disk, so that it never names what is
-not there. A run that has ended leaves its last configuration in place of the restart file, and waits so for the
-other runs of its job.
+not there. A run that has ended leaves its last configuration in place of the restart file, and waits for the other
+runs of its job. Its files then have checksums: they may become products a second time.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from ..io.lammps_dump import truncate_dump
+from ..provenance.record import sha256_of
 from ..runtime.atomic_files import sync_to_disk, whole_file, write_json
 
 THERMO_COLUMNS = (
@@ -88,7 +89,8 @@ class ThermoRows:
 class State:
     """Where a run stands: what determines it (a hash), the step, and the time it has taken so far.
 
-    ``end`` says how it ended; it is None for a run that goes on from ``restart``.
+    ``end`` says how it ended; it is None for a run that goes on from ``restart``. ``sha256`` are the checksums of the
+    files of an ended run, by name.
     """
 
     key: str
@@ -96,6 +98,7 @@ class State:
     wall_s: float
     restart: str
     end: dict[str, Any] | None = None
+    sha256: dict[str, str] = field(default_factory=dict)
 
 
 class CheckpointFolder:
@@ -116,6 +119,7 @@ class CheckpointFolder:
         self.trajectory = self.folder / "trajectory.lammpstrj"
         self.final = self.folder / "final.data"
         self.last_frames = self.folder / "last_frames.lammpstrj"
+        self.record = self.folder / "run.json"
         self.rows = ThermoRows(self.folder / "thermo.jsonl")
         self._state_path = self.folder / "state.json"
 
@@ -140,7 +144,13 @@ class CheckpointFolder:
             return None
         needed = [self.final] if state.end else [self.restart_path(state), self.looks_path(state.step)]
         whole = all(path.is_file() for path in (*needed, self.rows.path))
-        return state if whole and state.key == self.key else None
+        if not whole or state.key != self.key:
+            return None
+        return state if state.sha256 == self._checksums(state.sha256) else None
+
+    def _checksums(self, names: Iterable[str]) -> dict[str, str]:
+        """SHA-256 of those of the files that exist, by name."""
+        return {name: sha256_of(self.folder / name) for name in names if (self.folder / name).is_file()}
 
     def restart_path(self, state: State) -> Path:
         """The LAMMPS restart file of a state."""
@@ -160,7 +170,9 @@ class CheckpointFolder:
 
     def save_end(self, step: int, wall_s: float, end: Mapping[str, Any]) -> None:
         """Mark the run as ended; its last configuration has been written to ``final``."""
-        self._save(State(self.key, step, wall_s, "", dict(end)))
+        self.rows.save()
+        files = (self.equilibration, self.trajectory, self.final, self.last_frames, self.rows.path)
+        self._save(State(self.key, step, wall_s, "", dict(end), self._checksums(path.name for path in files)))
 
     def _save(self, state: State) -> None:
         self.rows.save()
@@ -180,7 +192,7 @@ class CheckpointFolder:
     def clear(self) -> None:
         """Remove the files of a run, the state first; others are left alone."""
         files = (self._state_path, self.equilibration, self.trajectory, self.final, self.last_frames, self.rows.path)
-        for path in (*files, *self._of_steps()):
+        for path in (*files, self.record, *self._of_steps()):
             path.unlink(missing_ok=True)
         self.rows = ThermoRows(self.rows.path)
 

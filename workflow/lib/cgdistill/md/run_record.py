@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,3 +27,12 @@ def read_record(path: str | Path) -> dict[str, Any]:
         if field not in record:
             raise InputError(path, "fields", sorted(record), f"a field '{field}'")
     return record
+
+
+def run_folders(folders: Iterable[str | Path]) -> list[Path]:
+    """Folders of the runs in folders of members, ``replica-<n>``, in the order of the members and of n."""
+    return [
+        run
+        for folder in folders
+        for run in sorted(Path(folder).glob("replica-*"), key=lambda path: int(path.name.removeprefix("replica-")))
+    ]

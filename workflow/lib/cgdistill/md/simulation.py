@@ -14,16 +14,17 @@ Products in the output folder of a run:
 A run that blows up ends in order with status ``blown up``: it is a result, to be counted.
 
 Runs that share a `JointPotential` advance together, in lockstep. Products of runs that are asked for together
-are written when all have ended; until then a run that has ended waits in its checkpoint folder.
+are written when all have ended; until then a run that has ended waits in its checkpoint folder. It can be kept there,
+for a later call that asks for the same run again.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
-import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -43,7 +44,7 @@ from ..geometry.cells import wrap
 from ..geometry.neighbours import NeighbourList
 from ..io.csv_tables import write_table
 from ..provenance.record import config_hash
-from ..runtime.atomic_files import whole_file, write_json
+from ..runtime.atomic_files import link_or_copy, whole_file, write_json
 from ..runtime.job import Progress, log
 from ..runtime.locks import exclusive
 from ..runtime.signals import Interrupted, StopRequest
@@ -128,6 +129,8 @@ def run_simulations(
     *,
     threads: int = 1,
     device: str = "cpu",
+    at_once: int | None = None,
+    keep: bool = False,
 ) -> list[dict[str, Any]]:
     """Run simulations of one protocol, each from its start or from its own checkpoint.
 
@@ -144,6 +147,11 @@ def run_simulations(
         ``external``) or an `MliapModel` (coupling ``mliap``): the runs follow each other.
     threads, device:
         For run.json.
+    at_once:
+        At most this number of runs of a `JointPotential` advance together, the next ones after them; by default all.
+    keep:
+        Whether ended runs stay in their checkpoint folders, as hard links where the file system has them. A later call
+        for the same run returns them, products and record unchanged, and does not simulate again.
 
     Returns
     -------
@@ -159,42 +167,49 @@ def run_simulations(
         A signal to stop came; the checkpoints have been written.
     """
     with exclusive(plan.checkpoint_dir for plan in plans):
-        return _run_all(interaction, plans, topology, spec, threads, device)
+        runs = [_Run(plan, topology, spec) for plan in plans]
+        companies = _run_all(interaction, runs, at_once or len(runs))
+        records = _publish(runs, companies, spec, {"threads": threads, "device": device})
+        for run in [] if keep else runs:
+            run.checkpoint.clear()
+        return records
 
 
 def _run_all(
-    interaction: JointPotential | Sequence[Potential | MliapModel],
-    plans: Sequence[RunPlan],
-    topology: BeadTopology,
-    spec: SimulationSpec,
-    threads: int,
-    device: str,
-) -> list[dict[str, Any]]:
-    runs = [_Run(plan, topology, spec) for plan in plans]
+    interaction: JointPotential | Sequence[Potential | MliapModel], runs: Sequence[_Run], at_once: int
+) -> list[Sequence[_Run]]:
+    """Bring all runs to their ends; the runs with which each of them advanced."""
     try:
         if isinstance(interaction, Sequence):
             for model, run in zip(interaction, runs, strict=True):
                 _go_alone(model, run)
-            companies = [[run] for run in runs]
-        else:
-            _go_together(interaction, runs)
-            companies = [runs] * len(runs)
+            return [[run] for run in runs]
+        companies: list[Sequence[_Run]] = []
+        for start in range(0, len(runs), at_once):
+            company = runs[start : start + at_once]
+            _go_together(interaction, runs, range(start, start + len(company)))
+            companies += [company] * len(company)
+        return companies
     finally:
         for run in runs:
             run.close()
+
+
+def _publish(
+    runs: Sequence[_Run], companies: Sequence[Sequence[_Run]], spec: SimulationSpec, facts: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Write the products of ended runs; their records."""
     records = []
-    for run, company in zip(runs, companies, strict=True):
+    kept = {id(run) for run in runs if run.checkpoint.record.exists()}
+    for run, all_of_them in zip(runs, companies, strict=True):
+        company = [other for other in all_of_them if id(other) not in kept] or [run]
         # The last one to end was there all the time.
         clock_s = max(other.wall_s for other in company)
-        facts = {
-            "threads": threads,
-            "device": device,
+        together = {
             "runs_together": len(company),
             "ns_per_day_together": ns_per_day(sum(other.step for other in company), spec.timestep_fs, clock_s),
         }
-        records.append(run.leave(facts))
-    for run in runs:
-        run.checkpoint.clear()
+        records.append(run.leave({**facts, **together}))
     return records
 
 
@@ -206,10 +221,12 @@ def _go_alone(interaction: Potential | MliapModel, run: _Run) -> None:
         run.close()
 
 
-def _go_together(potential: JointPotential, runs: Sequence[_Run]) -> None:
-    """Run what has not ended yet; raise what one of them failed with when all have stopped."""
+def _go_together(potential: JointPotential, runs: Sequence[_Run], numbers: Iterable[int]) -> None:
+    """Run those of the numbers that have not ended yet; raise what one of them failed with when all have stopped."""
     lockstep = Lockstep(potential, len(runs))
-    going = {number: run for number, run in enumerate(runs) if run.end is None}
+    going = {number: runs[number] for number in numbers if runs[number].end is None}
+    if not going:
+        return
     for number, run in going.items():
         run.open(lockstep.potentials[number])
 
@@ -225,7 +242,7 @@ def _go_together(potential: JointPotential, runs: Sequence[_Run]) -> None:
             log.error("%s: failed at step %d: %r", run.name, run.step, error)
             raise
 
-    with StopRequest() as stop, _progress(runs) as bar:
+    with StopRequest() as stop, _progress(list(going.values())) as bar:
         failures = lockstep.run({number: partial(go, run) for number, run in going.items()}, hand_on_signal)
     # A fault tells more than that the others were told to stop.
     for error in sorted(failures.values(), key=lambda error: isinstance(error, Interrupted)):
@@ -533,12 +550,28 @@ class _Run:
         ):
             with whole_file(out_dir / name) as partial:
                 if source.exists():
-                    shutil.copyfile(source, partial)
+                    link_or_copy(source, partial)
                 else:
                     partial.touch()
         write_table(out_dir / "thermo.csv", thermo_table(self.rows), provenance)
+        record = self._kept_record() or self._record_of(facts)
+        write_json(self.checkpoint.record, record)
+        write_json(out_dir / "run.json", record)
+        return record
+
+    def _kept_record(self) -> dict[str, Any] | None:
+        """Record of a run that was kept: who asks for it later has not simulated it."""
+        try:
+            record: dict[str, Any] = json.loads(self.checkpoint.record.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return record
+
+    def _record_of(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        if self.end is None:
+            raise RuntimeError(f"{self.name} has not ended")
         failure = self.end["failure"]
-        record = {
+        return {
             "status": self.end["status"],
             "reason": failure["reason"] if failure else self.plan.excluded,
             "step": self.step,
@@ -556,7 +589,5 @@ class _Run:
             **facts,
             "coupling": self.spec.coupling,
             "versions": self.end["versions"],
-            "provenance": dict(provenance),
+            "provenance": dict(self.plan.provenance),
         }
-        write_json(out_dir / "run.json", record)
-        return record

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,9 +12,9 @@ from .parts import NOTHING, Cell, Row, Table, number
 
 #: Rules in the order of the workflow; others stand behind them.
 _ORDER = (
-    "build_box", "minimise_aa", "equilibrate_aa", "produce_aa", "map_trajectory", "fit_prior", "train_teacher",
-    "predict_teacher", "average_ensemble", "train_student", "export_model", "simulate", "compute_reference",
-    "compute_structure", "compute_tae",
+    "minimise_aa", "equilibrate_aa", "produce_aa", "map_trajectory", "train_teacher", "train_teachers_together",
+    "predict_teacher", "train_student", "train_students_together", "simulate", "compute_reference", "compute_structure",
+    "compute_tae",
 )  # fmt: skip
 
 
@@ -25,7 +24,7 @@ def read_runtime(paths: Iterable[str | Path]) -> pd.DataFrame:
     Parameters
     ----------
     paths:
-        Benchmark files ``<rule>.tsv`` or ``<rule>_<number>.tsv``, each with columns ``s`` (wall time, s),
+        Benchmark files ``<rule>.tsv``, each with columns ``s`` (wall time, s),
         ``max_rss`` (MB) and ``cpu_time`` (s); a job that was repeated has several rows, of which the last counts.
 
     Returns
@@ -44,8 +43,7 @@ def read_runtime(paths: Iterable[str | Path]) -> pd.DataFrame:
             if column not in table.columns or table.empty:
                 raise InputError(path, "columns", list(table.columns), f"a benchmark of Snakemake with '{column}'")
         last = table.iloc[-1]
-        rule = re.sub(r"_\d+$", "", path.stem)
-        rows.append({"rule": rule, "s": last["s"], "max_rss": last["max_rss"], "cpu_s": last["cpu_time"]})
+        rows.append({"rule": path.stem, "s": last["s"], "max_rss": last["max_rss"], "cpu_s": last["cpu_time"]})
     jobs = pd.DataFrame(rows, columns=["rule", "s", "max_rss", "cpu_s"])
     grouped = jobs.groupby("rule", sort=False).agg(
         jobs=("s", "size"), total_s=("s", "sum"), longest_s=("s", "max"), cpu_s=("cpu_s", "sum"),

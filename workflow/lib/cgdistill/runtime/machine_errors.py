@@ -64,11 +64,11 @@ def describe_machine_error(error: BaseException) -> str | None:
     if no_memory or (not isinstance(error, BlockingIOError) and _NO_MEMORY.search(message)):
         where = f" in {place}" if (place := _place(error)) else ""
         if of_gpu:
-            hint = "run fewer jobs on a GPU (--resources gpu=N), or lower training.batch_size, evaluation_batch_size"
-            hint += ", models_per_job or simulation.runs_per_job"
+            hint = "run fewer jobs on a GPU (--resources gpu=N), lower training.batch_size, evaluation_batch_size"
+            hint += " or simulation.runs_per_job, or set training.together to false"
         else:
-            hint = "raise resources.<kind>.mem_mb on a cluster, run fewer jobs at a time (--cores)"
-            hint += ", or lower training.models_per_job or simulation.runs_per_job"
+            hint = "raise mem_mb of the rule on a cluster (set-resources), run fewer jobs at a time (--cores)"
+            hint += ", lower simulation.runs_per_job, or set training.together to false"
         memory = "GPU memory" if of_gpu else "memory"
         return f"{memory}: found too little{where} ({message}), expected more: {hint}; checkpoints are kept"
     if of_gpu and (isinstance(error, RuntimeError) or name == "OpenMMException"):

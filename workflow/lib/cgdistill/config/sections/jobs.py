@@ -23,11 +23,11 @@ def _job(threads: int, mem_mb: int, runtime_min: int) -> Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """Resources of the jobs, by group of rules."""
+    """Defaults of the rules, by group; profiles say what a machine needs."""
 
-    aa: Job = _job(16, 8000, 1440)
-    light: Job = _job(1, 4000, 60)
-    train: Job = _job(4, 16000, 1440)
-    predict: Job = _job(4, 16000, 120)
-    simulate: Job = _job(4, 8000, 1440)
-    analyse: Job = _job(4, 8000, 120)
+    aa: Job = _job(2, 4000, 1440)
+    light: Job = _job(1, 2000, 60)
+    train: Job = _job(1, 4000, 720)
+    predict: Job = _job(1, 4000, 60)
+    simulate: Job = _job(1, 4000, 720)
+    analyse: Job = _job(1, 4000, 60)

@@ -103,12 +103,11 @@ class Training:
     stop_epochs: int = key(
         "Number of epochs without improvement after which the training stops.", 50, unit="epochs", minimum=1
     )
-    models_per_job: int = key(
-        "Maximum number of networks trained per job: one after another on a CPU, all at once on a GPU. Results do not "
-        "depend on it (on a GPU up to rounding), but another value regroups the jobs, and the networks are trained "
-        "again.",
-        8,
-        minimum=1,
+    together: bool = key(
+        "Whether all teachers are trained in one job, and the students of a variant that learn from one teacher each "
+        "in another: all at once on a GPU, which is much faster, one after another on a CPU. Otherwise each network "
+        "has a job of its own. Results do not depend on it (on a GPU up to rounding).",
+        False,
         changes=Changes.NOTHING,
     )
 

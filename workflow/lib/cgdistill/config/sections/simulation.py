@@ -95,9 +95,9 @@ class Simulation:
     limits: Limits = field(default_factory=Limits)
     replicas: Replicas = field(default_factory=Replicas)
     runs_per_job: int = key(
-        "Maximum number of runs of a variant per job. They advance together, and their forces are evaluated in one "
-        "call; their products are complete when the last run is done. Trajectories do not depend on it, except by "
-        "rounding.",
+        "Maximum number of replicas of a model that advance together, their forces evaluated in one call. All replicas "
+        "share a job; the next ones follow, and products are written when the last run is done. Trajectories do not "
+        "depend on it, except by rounding.",
         8,
         minimum=1,
         changes=Changes.NOTHING,
