@@ -30,7 +30,7 @@ def memory(context: Context) -> list[Row]:
     """Peak memory of an MD run."""
     from cgdistill.forcefield.hipnn.model import save_model
 
-    save_model(context.folder / "model", context.demo.model(1), {})
+    save_model(context.folder / "model", context.demo.model(1), context.demo.prior, {})
     large = context.demo.replicated(HUNDRED_THOUSAND, slice(0, 1), seed=2)
     rows = []
     for name, beads, goal in (

@@ -135,7 +135,7 @@ def measure_external(folder: Path, threads: int) -> float:
     demo = Demo(folder)
     beads = demo.replicated(THOUSAND, slice(0, 1))
     system = BeadSystem.from_frame(beads.positions_A[0], beads.cell_A, beads.topology)
-    engine = Engine(NetworkPotential([demo.model(1)], SKIN_A), system, MD)
+    engine = Engine(NetworkPotential([demo.model(1)], SKIN_A), system, MD, demo.prior.lammps_styles())
     engine.start(1)
     engine.integrate()
     engine.setup()

@@ -41,7 +41,7 @@ def main() -> None:
     pin_threads(arguments.threads)
     import torch
     from cgdistill.data.beads import BeadFile
-    from cgdistill.forcefield.hipnn.model import load_model
+    from cgdistill.forcefield.hipnn.model import load_model, load_prior
     from cgdistill.forcefield.hipnn.network_potential import NetworkPotential
     from cgdistill.md.protocol import Minimisation, SimulationSpec
     from cgdistill.md.simulation import run_simulation
@@ -71,6 +71,7 @@ def main() -> None:
         checkpoint_dir=arguments.folder / f"{arguments.name}-checkpoint",
         identity={"variant": "benchmark"},
         provenance={},
+        styles=load_prior(arguments.folder / "model").lammps_styles(),
         threads=arguments.threads,
         device=arguments.device,
     )

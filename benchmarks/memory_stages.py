@@ -109,7 +109,7 @@ def _teachers(folder: Path, demo: Any) -> list[Path]:
 
     folders = [folder / f"teachers/seed-{number}" for number in range(N_TEACHERS)]
     for number, own in enumerate(folders):
-        save_model(own, demo.model(number), {"training": {"training": {"max_epochs": 9}, "best_epoch": 1}})
+        save_model(own, demo.model(number), demo.prior, {"training": {"training": {"max_epochs": 9}, "best_epoch": 1}})
     return folders
 
 
@@ -168,7 +168,7 @@ def prior(folder: Path, n_frames: int) -> dict[str, Any]:
     """Split, and fit of the prior to the training frames."""
     from cgdistill.data.beads import BeadFile
     from cgdistill.data.split import read_split
-    from cgdistill.forcefield.prior import fit_prior
+    from cgdistill.forcefield.prior.terms import fit_prior
     from cgdistill.runtime.job import progress
 
     from .systems import demo_config
@@ -181,14 +181,15 @@ def prior(folder: Path, n_frames: int) -> dict[str, Any]:
         train = read_split(folder / "split.json", len(beads)).train
         starts = range(0, len(train), 32)
         chunks = (beads.frames(train[start : start + 32]) for start in starts)
-        fit_prior(progress(chunks, len(starts), "closest pairs", "chunks"), beads.topology, **demo_config()["prior"])
+        fit_prior(progress(chunks, len(starts), "closest pairs", "chunks"), beads.topology, demo_config()["prior"])
     return course.result()
 
 
 def _train(folder: Path, n_frames: int, n_epochs: int, course_of: Callable[[], Course]) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from cgdistill.forcefield.prior import write_prior
+    from cgdistill.data.beads import BeadFile
+    from cgdistill.forcefield.prior.terms import fit_prior, write_prior
     from cgdistill.training.training_job import TrainingInputs, TrainingSettings, TrainingTask, run_trainings
 
     from .systems import demo_config
@@ -196,13 +197,9 @@ def _train(folder: Path, n_frames: int, n_epochs: int, course_of: Callable[[], C
     demo = _demo(folder)
     _write_beads(folder / "beads.h5", demo.beads, n_frames)
     _write_split(folder / "split.json", n_frames)
-    names, prior = demo.prior.type_names, demo.prior
-    pairs = [(i, j) for i in range(len(names)) for j in range(i, len(names))]
-    import pandas as pd
-
-    rows = [(names[i], names[j], prior.E0_kcal_mol[i, j], prior.a_per_A[i, j], 1.0, 1.0) for i, j in pairs]
-    columns = ["bead_1", "bead_2", "E0_kcal_mol", "a_per_A", "lowest_distance_A", "mean_force_kcal_mol_A"]
-    write_prior(folder / "prior.csv", pd.DataFrame(rows, columns=columns), {})
+    with BeadFile(folder / "beads.h5") as beads:
+        table = fit_prior([beads.frames(slice(0, 10))], beads.topology, demo_config()["prior"])
+    write_prior(folder / "prior.csv", table, {})
     training = demo_config()["training"] | {
         "max_epochs": n_epochs,
         "stop_epochs": n_epochs,
@@ -297,7 +294,7 @@ def simulation(folder: Path, n_steps: int) -> dict[str, Any]:
     from cgdistill.data.beads import BeadTopology
     from cgdistill.forcefield.hipnn.model import BeadModel, NetworkSpec
     from cgdistill.forcefield.hipnn.network_potential import JointNetworkPotential
-    from cgdistill.forcefield.prior import RepulsivePrior
+    from cgdistill.forcefield.prior.repulsion import Repulsion
     from cgdistill.md.protocol import SimulationSpec
     from cgdistill.md.simulation import RunPlan, run_simulations
 
@@ -317,10 +314,19 @@ def simulation(folder: Path, n_steps: int) -> dict[str, Any]:
     grid = np.stack(np.meshgrid(*[np.arange(side)] * 3, indexing="ij"), axis=-1).reshape(-1, 3) * 11.0 / side
     masses = np.array([60.0, 80.0])[kinds]
     topology = BeadTopology(types, kinds, ("X",) * 8, masses, np.arange(8), np.empty(0, dtype=np.int64))
-    repulsion = RepulsivePrior(types, np.full((2, 2), 3000.0), np.full((2, 2), 2.0))
-    model = BeadModel(NetworkSpec(2, 1, 2, 8, 8, 5.0, 2.5, 4.5), repulsion, 1).eval()
+    styles = [Repulsion(types, np.full((2, 2), 3000.0), np.full((2, 2), 2.0)).lammps_style()]
+    model = BeadModel(NetworkSpec(2, 1, 2, 8, 8, 5.0, 2.5, 4.5), types, 1).eval()
     plans = [
-        RunPlan(grid, cell, 11 + k, folder / f"{k}/out", folder / f"{k}/checkpoint", {"variant": "S", "replica": k}, {})
+        RunPlan(
+            grid,
+            cell,
+            11 + k,
+            folder / f"{k}/out",
+            folder / f"{k}/checkpoint",
+            {"variant": "S", "replica": k},
+            {},
+            styles=styles,
+        )  # fmt: skip
         for k in range(N_RUNS)
     ]
     potential = JointNetworkPotential([[model]] * N_RUNS, kinds, spec.skin_A, device="cpu")

@@ -40,9 +40,10 @@ def _potential(context: Context, models: list[BeadModel], evaluation: str = "aut
     return NetworkPotential(models, MD.skin_A, torch.float32, context.device, evaluation)
 
 
-def _engine(potential: NetworkPotential, beads: Beads, seed: int = 1) -> Engine:
+def _engine(context: Context, potential: NetworkPotential, beads: Beads, seed: int = 1) -> Engine:
     """LAMMPS with velocities drawn at the paper's temperature, ready to run."""
-    engine = Engine(potential, BeadSystem.from_frame(beads.positions_A[0], beads.cell_A, beads.topology), MD)
+    system = BeadSystem.from_frame(beads.positions_A[0], beads.cell_A, beads.topology)
+    engine = Engine(potential, system, MD, context.demo.prior.lammps_styles())
     engine.start(seed)
     engine.integrate()
     engine.setup()
@@ -69,7 +70,7 @@ def md(context: Context) -> list[Row]:
 
     sides = [Side("stock", evaluate(stock, 1)), Side("fused", evaluate(fused, 10), 10)]
     alone = interleave(sides, 12.0)
-    engines = [_engine(potential, beads) for potential in (stock, fused)]
+    engines = [_engine(context, potential, beads) for potential in (stock, fused)]
     sides = [Side("stock", lambda: engines[0].run(1)), Side("fused", lambda: engines[1].run(20), 20)]
     steps = interleave(sides, 16.0)
     temperatures = [engine.thermo()["temperature_K"] for engine in engines]
@@ -91,8 +92,8 @@ def md(context: Context) -> list[Row]:
 def teachers(context: Context) -> list[Row]:
     """MD step of all eight teachers against that of one."""
     beads = context.thousand
-    eight = _engine(_potential(context, [context.demo.model(seed) for seed in range(1, 9)]), beads)
-    one = _engine(_potential(context, [context.demo.model(1)]), beads)
+    eight = _engine(context, _potential(context, [context.demo.model(seed) for seed in range(1, 9)]), beads)
+    one = _engine(context, _potential(context, [context.demo.model(1)]), beads)
     steps = interleave([Side("T8", lambda: eight.run(5), 5), Side("T", lambda: one.run(10), 10)], 8.0)
     for engine in (eight, one):
         engine.close()
@@ -151,7 +152,7 @@ def _step(
 
     def step() -> None:
         batch = frames.batch([0], device)
-        ((epsilon, _, forces),) = energies_and_forces([model], [batch], True, evaluation)
+        ((epsilon, forces),) = energies_and_forces([model], [batch], True, evaluation)
         optimiser.zero_grad()
         loss, _ = objective.evaluate([ModelOutput(forces, epsilon)], [batch.targets], [1])
         loss.sum().backward()
@@ -181,7 +182,7 @@ def large(context: Context) -> list[Row]:
     lengths: dict[int, list[int]] = {}
     systems = [context.demo.replicated(HUNDRED_THOUSAND, slice(0, 1), seed=2), context.thousand]
     potentials = [_potential(context, [context.demo.model(1)]) for _ in systems]
-    engines = [_engine(potential, beads) for potential, beads in zip(potentials, systems, strict=True)]
+    engines = [_engine(context, potential, beads) for potential, beads in zip(potentials, systems, strict=True)]
     # Behind their setup all have a new neighbour list.
     for _ in range(2):
         for index, repeats in ((0, 1), (1, 12)):

@@ -16,7 +16,7 @@ from cgdistill.data.beads import BeadFile, BeadTopology
 from cgdistill.data.mapping import Mapper, map_trajectory
 from cgdistill.data.mapping_rules import MappingRules
 from cgdistill.forcefield.hipnn.model import BeadModel, NetworkSpec
-from cgdistill.forcefield.prior import RepulsivePrior, fit_prior, prior_from_table
+from cgdistill.forcefield.prior.terms import PriorTerms, fit_prior, prior_from_table
 from cgdistill.structure.spec import StructureSpec
 from MDAnalysis.lib.formats.libmdaxdr import TRRFile
 
@@ -65,13 +65,13 @@ class Demo:
             frames, topology = file.frames(), file.topology
         forces = np.asarray(frames.forces_kcal_mol_A)
         self.beads = Beads(frames.positions_A, forces, frames.cells_A[0], topology)
-        table = fit_prior([frames], topology, **paper_config()["prior"])
-        self.prior: RepulsivePrior = prior_from_table(table, topology.type_names, path)
+        table = fit_prior([frames], topology, paper_config()["prior"])
+        self.prior: PriorTerms = prior_from_table(table, topology.type_names, path)
         self.network = NetworkSpec(**paper_config()["network"])
 
     def model(self, seed: int) -> BeadModel:
-        """A network of the paper's table 1 with random weights, and the prior of the demo's data."""
-        return BeadModel(self.network, self.prior, seed).eval()
+        """A network of the paper's table 1 with random weights."""
+        return BeadModel(self.network, self.prior.type_names, seed).eval()
 
     def replicated(self, images: tuple[int, int, int], frames: slice, seed: int = 1) -> Beads:
         """Frames of a larger box, beads sorted by kind and in random order within it, as in a packed box."""

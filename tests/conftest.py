@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-TIERS = ("unit", "workflow", "faults", "integration")
+TIERS = ("unit", "conformance", "workflow", "faults", "integration")
 ROOT = Path(__file__).parent.parent
 
 

@@ -36,7 +36,7 @@ from atom_cases import (  # noqa: E402
     write_top,
     write_trr,
 )
-from bead_cases import bead_topology, write_beads  # noqa: E402
+from bead_cases import PRIOR_SETTINGS, bead_topology, write_beads  # noqa: E402
 from bead_cases import make_frames as make_bead_frames  # noqa: E402
 from cgdistill.config.check import check_config  # noqa: E402
 from cgdistill.config.complete import complete_config  # noqa: E402
@@ -47,7 +47,7 @@ from cgdistill.data.beads import BeadFile, BeadFrames  # noqa: E402
 from cgdistill.data.mapping import FrameSelection, Mapper, map_trajectory  # noqa: E402
 from cgdistill.data.mapping_rules import MappingRules  # noqa: E402
 from cgdistill.data.split import read_split, split_frames, write_split  # noqa: E402
-from cgdistill.forcefield.prior import fit_prior, read_prior, write_prior  # noqa: E402
+from cgdistill.forcefield.prior.terms import fit_prior, read_prior, write_prior  # noqa: E402
 from cgdistill.io.csv_tables import read_table  # noqa: E402
 from cgdistill.io.text import read_yaml  # noqa: E402
 from cgdistill.runtime.atomic_files import whole_file  # noqa: E402
@@ -1277,7 +1277,7 @@ def _(folder: Path) -> None:
 def prior_of(positions_A: list[list[float]], types: list[int]) -> Any:
     """Prior of one frame in a cell of 50 A."""
     frames = BeadFrames(np.array([positions_A]), np.ones((1, len(types), 3)), 50.0 * np.eye(3)[None], np.zeros(1))
-    return fit_prior([frames], bead_topology(np.array(types)), 0.15, 0.05, 1.5)
+    return fit_prior([frames], bead_topology(np.array(types)), PRIOR_SETTINGS)
 
 
 @fault(
@@ -1312,7 +1312,7 @@ def prior_after(folder: Path, change: Callable[[str], str]) -> None:
     """Read a prior after a change of its text."""
     frames, types = make_bead_frames(3)
     path = folder / "prior.csv"
-    write_prior(path, fit_prior([frames], bead_topology(types), 0.15, 0.05, 1.5), {})
+    write_prior(path, fit_prior([frames], bead_topology(types), PRIOR_SETTINGS), {})
     path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
     read_prior(path, ("Cho", "Cl"))
 

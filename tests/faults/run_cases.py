@@ -166,7 +166,7 @@ def start() -> np.ndarray:
 class WithoutCallback(Engine):
     """Forces from within LAMMPS, as with ML-IAP; at step 137 a bead is thrown out of the cell."""
 
-    def _couple(self, _interaction: object) -> None:
+    def _couple(self, _interaction: object, _styles: object) -> None:
         self._commands("pair_style gauss 7.0", f"pair_coeff * * {-HEIGHT_kcal_mol!r} {0.5 / WIDTH_A**2!r}")
 
     def run(self, n_steps: int) -> None:

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from bead_cases import CELLS, Trap, bead_topology, configuration, make_model
+from bead_cases import CELLS, PRIOR, Trap, bead_topology, configuration, make_model
 from cgdistill.core.errors import InputError
-from cgdistill.export.model_folder import export_model, load_networks
+from cgdistill.export.model_folder import export_model, load_exported
 from cgdistill.forcefield.hipnn.model import MOST_PARAMETERS, save_model
 from cgdistill.io.untrusted import LARGEST_JSON_BYTES
 from cgdistill.md.protocol import SimulationSpec
@@ -36,7 +36,7 @@ FACTS = {"name": "T/seed-1", "label": "T", "variant": "T", "member": "seed-1", "
 def make_folder(folder: Path) -> Path:
     """A sound folder of one network."""
     source = folder.with_name("trained")
-    save_model(source, make_model(1), {"training": {"seed": 1}})
+    save_model(source, make_model(1), PRIOR, {"training": {"seed": 1}})
     positions, types = configuration(CELLS["cubic"])
     start = (positions, CELLS["cubic"])
     export_model(folder, {"seed-1": source}, bead_topology(types), start, SimulationSpec(), FACTS, velocity_seed=5)
@@ -55,6 +55,11 @@ def seal(folder: Path) -> None:
 def settings(change: Callable[[dict], Any]) -> Callable[[Path], None]:
     """Change the settings of the network, and seal."""
     return _json(SETTINGS, change, sealed=True)
+
+
+def repulsion(change):
+    """Change the parameters of the repulsion in the settings of the network."""
+    return settings(lambda data: change(data["prior"]["repulsion"]))
 
 
 def card(change: Callable[[dict], Any]) -> Callable[[Path], None]:
@@ -186,15 +191,19 @@ CASES = (
          "type_names: found .*, expected names that differ"),
     Case("bead types in another order than the card's", settings(lambda data: data.update(type_names=["Cl", "Cho"])),
          r"type_names: found \['Cl', 'Cho'\], expected \['Cho', 'Cl'\], as the card says"),
-    Case("a prior of another shape", settings(lambda data: data["prior"].update(a_per_A=[1.0, 2.0, 3.0, 4.0])),
+    Case("a prior of another shape", repulsion(lambda data: data.update(a_per_A=[1.0, 2.0, 3.0, 4.0])),
          "prior.a_per_A: found something else, expected 2 rows of 2 numbers"),
-    Case("a prior that is not finite", settings(lambda data: data["prior"]["E0_kcal_mol"][0].__setitem__(0, 1e999)),
+    Case("a prior that is not finite", repulsion(lambda data: data["E0_kcal_mol"][0].__setitem__(0, 1e999)),
          "prior.E0_kcal_mol: found inf, expected numbers from 0"),
-    Case("a prior of text", settings(lambda data: data["prior"]["a_per_A"][0].__setitem__(0, "1.0")),
+    Case("a prior of text", repulsion(lambda data: data["a_per_A"][0].__setitem__(0, "1.0")),
          "prior.a_per_A: found '1.0', expected numbers"),
-    Case("a prior that differs by direction", settings(lambda data: data["prior"]["a_per_A"][0].__setitem__(1, 7.0)),
+    Case("a prior that differs by direction", repulsion(lambda data: data["a_per_A"][0].__setitem__(1, 7.0)),
          "prior.a_per_A: found another value for a pair the other way round"),
-    Case("no prior", settings(lambda data: data.pop("prior")), "prior.E0_kcal_mol: found something else"),
+    Case("no prior", settings(lambda data: data.pop("prior")), "prior: found nothing, expected parameters"),
+    Case("a prior of an unknown term", settings(lambda data: data["prior"].update(magic={})),
+         "prior: found terms ['magic'], expected some of repulsion"),
+    Case("a repulsion that does not fall", repulsion(lambda data: data["a_per_A"][0].__setitem__(0, 0)),
+         "prior.a_per_A: found 0, expected numbers above 0"),
     Case("settings in another order of brackets", write(SETTINGS, b"[]"), r"network\.json: file: found list"),
     Case("settings nested without end", write(SETTINGS, b'{"a":' * 10**5), r"network\.json: file: found .*recursion"),
     Case("settings of 10 MB", write(SETTINGS, b'{"a": "' + b"x" * 10**7 + b'"}'),
@@ -335,13 +344,13 @@ class Judge:
     """Loads folders and counts what becomes of them."""
 
     def __init__(self, sound: Path) -> None:
-        self.expected = load_networks(sound)[0].weights()
+        self.expected = load_exported(sound).networks[0].weights()
         self.counts = {"refused": 0, "the same": 0, "another": 0}
 
     def __call__(self, folder: Path, sealed: bool) -> None:
         """`InputError`, or a model: of the same weights, or, where the stranger sealed it, of finite ones."""
         try:
-            (model,) = load_networks(folder)
+            (model,) = load_exported(folder).networks
         except InputError as error:
             assert "\n" not in str(error) and len(str(error)) < 2000, str(error)
             self.counts["refused"] += 1

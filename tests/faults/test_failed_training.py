@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from bead_cases import PRIOR, bead_topology, make_frames, make_model, network_spec
+from bead_cases import PRIOR_SETTINGS, bead_topology, make_frames, make_model, network_spec
 from cgdistill.analysis.run_analysis import analyse_reference, analyse_runs, read_cluster_cutoffs
 from cgdistill.analysis.stability import StabilitySpec
 from cgdistill.core.errors import InputError
@@ -24,7 +24,7 @@ from cgdistill.data.beads import BeadFile
 from cgdistill.data.pair_frames import PairFrames
 from cgdistill.data.split import Split, write_split
 from cgdistill.forcefield.hipnn.model import load_model
-from cgdistill.forcefield.prior import fit_prior, write_prior
+from cgdistill.forcefield.prior.terms import fit_prior, write_prior
 from cgdistill.forcefield.trainable import ModelOutput
 from cgdistill.io.csv_tables import read_table, write_table
 from cgdistill.md.protocol import SimulationSpec
@@ -246,7 +246,7 @@ def test_r2_of_the_history_is_that_of_the_kept_model(frames):
     made = training(frames)
     (history,) = train([made])
     batch = frames.batch(VALID)
-    forces = made.model.energies_and_forces(batch.species, batch.first, batch.second, batch.vectors_A)[2]
+    forces = made.model.energies_and_forces(batch.species, batch.first, batch.second, batch.vectors_A)[1]
     labels, found = batch.targets["F"].double().numpy(), forces.detach().double().numpy()
     expected = 1 - ((labels - found) ** 2).sum() / ((labels - labels.mean()) ** 2).sum()
     assert history.valid_r2_F[made.best_epoch - 1] == pytest.approx(expected, abs=1e-5)
@@ -254,19 +254,15 @@ def test_r2_of_the_history_is_that_of_the_kept_model(frames):
 
 
 def test_r2_of_the_prior_alone(frames):
-    """Against the prior's own formula, pair by pair; a network without forces has gained nothing."""
-    model = make_model(1)
+    """By hand; a network without forces has gained nothing."""
+    forces = np.random.default_rng(3).normal(size=(len(frames), len(frames.bead_types), 3))
+    frames, model = frames.with_prior(forces), make_model(1)
     with torch.no_grad():
         for parameter in model.modules_.energy.parameters():
             parameter.zero_()
     policy = FailurePolicy(min_r2_gain=0.01, then="exclude")
     made = training(frames, policy=policy, model=model, spec=replace(SPEC, learning_rate=1e-30))
-    forces = np.zeros((len(VALID), len(frames.bead_types), 3))
-    for own, frame in zip(forces, VALID, strict=True):
-        for i, j, vector in zip(frames.first[frame], frames.second[frame], frames.vectors_A[frame], strict=True):
-            distance = float(np.linalg.norm(vector.double()))
-            kinds = frames.bead_types[int(i)], frames.bead_types[int(j)]
-            own[int(i)] -= PRIOR.force(*kinds, np.array(distance)) * vector.double().numpy() / distance
+    forces = forces[VALID]
     labels = frames.targets["F"][VALID].double().numpy()
     expected = 1 - ((labels - forces) ** 2).sum() / ((labels - labels.mean()) ** 2).sum()
     assert made.prior_r2() == pytest.approx(expected, rel=1e-4)
@@ -373,7 +369,7 @@ def job(tmp_path_factory, beads_path):
     parts = {"train": [0, 3, 4, 7, 9, 11], "valid": [1, 8], "test": [5, 10]}
     write_split(folder / "split.json", Split(**{name: np.array(part) for name, part in parts.items()}), {})
     made, types = make_frames(12)
-    write_prior(folder / "prior.csv", fit_prior([made], bead_topology(types), 0.15, 0.05, 1.5), {})
+    write_prior(folder / "prior.csv", fit_prior([made], bead_topology(types), PRIOR_SETTINGS), {})
     files = TrainingInputs(beads_path, folder / "split.json", folder / "prior.csv")
     settings = (asdict(network_spec()), asdict(SPEC))
     begin = Trainer.__init__

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 import yaml
 from atom_cases import make_frames, write_dump, write_gro, write_top, write_trr
-from bead_cases import bead_topology, write_beads
+from bead_cases import PRIOR_SETTINGS, bead_topology, write_beads
 from bead_cases import make_frames as make_bead_frames
 from cases import CELL, COMPLETE, HEADER, ROOT, ROW, RULES, write_mda
 from cgdistill.config.check import check_config
@@ -32,7 +32,7 @@ from cgdistill.data.beads import BeadFile
 from cgdistill.data.cg_trajectory import Origin, open_trajectory
 from cgdistill.data.mapping_rules import MappingRules
 from cgdistill.data.split import read_split, split_frames, write_split
-from cgdistill.forcefield.prior import fit_prior, read_prior, write_prior
+from cgdistill.forcefield.prior.terms import fit_prior, read_prior, write_prior
 from cgdistill.io.csv_tables import read_table
 from cgdistill.io.text import read_yaml
 from hypothesis import HealthCheck, given, settings
@@ -280,7 +280,7 @@ def tables(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tables")
     write_split(folder / "split.json", split_frames(20, {"train": 0.8, "valid": 0.1, "test": 0.1}, "random", 0), {})
     frames, types = make_bead_frames(3)
-    write_prior(folder / "prior.csv", fit_prior([frames], bead_topology(types), 0.15, 0.05, 1.5), {"seed": 1})
+    write_prior(folder / "prior.csv", fit_prior([frames], bead_topology(types), PRIOR_SETTINGS), {"seed": 1})
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 

@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 import pytest
 import strangers
 import torch
-from bead_cases import TYPES, Trap, make_model, write_beads
+from bead_cases import PRIOR, TYPES, Trap, force_field, make_model, write_beads
 from cases import ROOT, RULES, schema
 from cgdistill.config.complete import complete_config, value_settings
 from cgdistill.config.schema import schema_of
@@ -43,10 +43,10 @@ from cgdistill.data.atoms import read_topology
 from cgdistill.data.beads import BeadFile
 from cgdistill.data.cg_trajectory import Origin, open_trajectory
 from cgdistill.data.split import read_split
-from cgdistill.export.model_folder import load_networks, written_mliap
+from cgdistill.export.model_folder import load_exported, written_mliap
 from cgdistill.figures.style import plain
 from cgdistill.forcefield.hipnn import model as network
-from cgdistill.forcefield.prior import read_prior
+from cgdistill.forcefield.prior.terms import read_prior
 from cgdistill.io.csv_tables import read_table
 from cgdistill.io.text import read_yaml
 from cgdistill.io.untrusted import TYPE_NAME, open_hdf5
@@ -150,7 +150,7 @@ def test_hostile_folder(sound: Path, tmp_path: Path, case: strangers.Case) -> No
     folder = strangers.copy_of(sound, tmp_path / "place")
     case.act(folder)
     with pytest.raises(InputError) as caught:
-        load_networks(folder)
+        load_exported(folder)
     said = str(caught.value)
     assert re.search(case.message, said), said
     assert "\n" not in said and len(said) < 1000
@@ -205,7 +205,7 @@ def test_parameters_are_counted_without_making_them(order: int, sizes: tuple[int
 def test_numbers_that_float32_does_not_hold_are_refused(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
-    network.save_model(tmp_path, make_model(1), {})
+    network.save_model(tmp_path, make_model(1), PRIOR, {})
     values = {name: value.double() for name, value in load_file(tmp_path / "weights.safetensors").items()}
     save_file(values, tmp_path / "weights.safetensors")
     assert network.load_model(tmp_path).n_parameters
@@ -224,9 +224,9 @@ def test_a_network_too_large_is_refused_before_it_is_made() -> None:
 
 
 def test_lammps_gets_a_pickle_that_was_written_on_the_spot(sound: Path) -> None:
-    networks = {"seed-1": load_networks(sound), "seed-2": [make_model(2), make_model(3)]}
-    with written_mliap(networks) as files:
-        assert list(files) == list(networks)
+    force_fields = {"seed-1": load_exported(sound), "seed-2": force_field(make_model(2), make_model(3))}
+    with written_mliap(force_fields) as files:
+        assert list(files) == list(force_fields)
         place = files["seed-1"].parent
         assert place.stat().st_mode & 0o077 == 0, "nobody else may write there"
         for path in files.values():

@@ -299,7 +299,7 @@ def train(folder: Path, inputs: Path) -> None:
 def simulate(folder: Path, inputs: Path, reach_A: float | None = None) -> None:
     """Two runs in lockstep, of two networks; forces of a run are undefined once a bead has gone ``reach_A``."""
     import numpy as np
-    from bead_cases import make_model
+    from bead_cases import PRIOR, make_model
     from cgdistill.data.beads import BeadFile
     from cgdistill.forcefield.hipnn.network_potential import JointNetworkPotential
     from cgdistill.md.protocol import SimulationSpec
@@ -324,6 +324,7 @@ def simulate(folder: Path, inputs: Path, reach_A: float | None = None) -> None:
             checkpoint_dir=folder / "checkpoints" / str(k),
             identity={"variant": "T", "member": f"seed-{k}", "replica": 1, "start_frame": k},
             provenance={"program": "cgdistill", "files": {"beads": str(inputs / "starts.h5")}},
+            styles=PRIOR.lammps_styles(),
         )
         for k in (1, 2)
     ]

@@ -74,7 +74,7 @@ class LennardJones:
 class NativeEngine(Engine):
     """The same driver with LAMMPS's own pair style in place of the callback."""
 
-    def _couple(self, interaction):
+    def _couple(self, interaction, styles):
         commands = [f"pair_style lj/smooth/linear {CUTOFF_A}"]
         for i in range(2):
             for j in range(i, 2):

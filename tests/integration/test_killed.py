@@ -20,7 +20,7 @@ import pytest
 import torch
 from cgdistill.data.beads import BeadFile, BeadFrames, BeadWriter
 from cgdistill.data.split import Split, write_split
-from cgdistill.forcefield.prior import fit_prior, write_prior
+from cgdistill.forcefield.prior.terms import fit_prior, write_prior
 from cgdistill.io.csv_tables import read_table
 from cgdistill.io.lammps_dump import read_dump
 from cgdistill.structure.files import read_blocks, read_curves, read_resolved, read_series
@@ -52,7 +52,9 @@ def inputs(tmp_path_factory):
     parts = {"train": [0, 3, 4, 7, 9, 11], "valid": [1, 8], "test": [5, 10]}
     write_split(folder / "split.json", Split(**{name: np.array(part) for name, part in parts.items()}), {})
     training, types = bead_cases.make_frames(12)
-    write_prior(folder / "prior.csv", fit_prior([training], bead_cases.bead_topology(types), 0.15, 0.05, 1.5), {})
+    write_prior(
+        folder / "prior.csv", fit_prior([training], bead_cases.bead_topology(types), bead_cases.PRIOR_SETTINGS), {}
+    )
     # Many enough that the order of sums depends on when neighbours were looked for.
     cell = np.diag([18.0, 18.0, 18.0])
     starts = [bead_cases.configuration(cell, seed, side=5) for seed in range(3)]

@@ -26,7 +26,8 @@ from cgdistill.data.atoms import count_frames, read_frames, read_topology
 from cgdistill.data.beads import BeadFile, BeadFrames, BeadWriter
 from cgdistill.data.split import Split, read_split, write_split
 from cgdistill.forcefield.hipnn.model import BeadModel, NetworkSpec, load_model, save_model
-from cgdistill.forcefield.prior import RepulsivePrior
+from cgdistill.forcefield.prior.repulsion import Repulsion
+from cgdistill.forcefield.prior.terms import PriorTerms
 from cgdistill.forcefield.trainable import ModelOutput
 from cgdistill.io.csv_tables import read_table
 from cgdistill.io.lammps_dump import read_dump, truncate_dump
@@ -117,8 +118,8 @@ def files(tmp_path_factory):
     write_split(sound / "split.json", Split(np.arange(10), np.arange(10, 15), np.arange(15, 20)), {})
     curves = pd.DataFrame({name: ["a"] * 99 if name in TEXT else np.arange(99.0) for name in CURVE_COLUMNS})
     write_curves(sound / "curves.parquet", label_run(curves, "T", "seed-1", 2), {})
-    prior = RepulsivePrior(TYPES, np.full((2, 2), 200.0), np.full((2, 2), 2.0))
-    save_model(sound / "model", BeadModel(NetworkSpec(2, 1, 2, 6, 5, 5.0, 2.0, 4.5), prior, 1), {})
+    prior = PriorTerms(TYPES, (Repulsion(TYPES, np.full((2, 2), 200.0), np.full((2, 2), 2.0)),))
+    save_model(sound / "model", BeadModel(NetworkSpec(2, 1, 2, 6, 5, 5.0, 2.0, 4.5), TYPES, 1), prior, {})
     shutil.copy(DEMO / "des128.trr", sound)
     for path in sound.rglob("*.*"):
         target = damaged / path.relative_to(sound)

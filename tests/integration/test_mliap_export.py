@@ -21,20 +21,22 @@ import numpy as np
 import pytest
 import torch
 from cgdistill.data.beads import BeadTopology
-from cgdistill.export.model_folder import export_model, load_networks
+from cgdistill.export.model_folder import export_model, load_exported
 from cgdistill.forcefield.hipnn.model import BeadModel, NetworkSpec, save_model
 from cgdistill.forcefield.hipnn.network_potential import NetworkPotential
-from cgdistill.forcefield.prior import RepulsivePrior
+from cgdistill.forcefield.prior.repulsion import Repulsion
+from cgdistill.forcefield.prior.terms import PriorTerms
 from cgdistill.md.protocol import SimulationSpec
 
 TYPES = ("Cho", "Cl", "Urea")
 CUTOFF_A, SKIN_A = 6.0, 1.0
 #: Fits of pairs that keep apart have prefactors like that of the first and the last type.
-PRIOR = RepulsivePrior(
+REPULSION = Repulsion(
     TYPES,
     np.array([[300.0, 200.0, 1.0e12], [200.0, 150.0, 250.0], [1.0e12, 250.0, 200.0]]),
     np.array([[2.1, 1.9, 10.0], [1.9, 1.7, 2.0], [10.0, 2.0, 1.8]]),
 )
+PRIOR = PriorTerms(TYPES, (REPULSION,))
 TEACHERS = ("seed-1", "seed-2")
 #: Models by name, and the networks they are made of. Half is exact in float32; a third would be off by 3e-8.
 MODELS = {"T": TEACHERS[:1], "T2": TEACHERS}
@@ -175,7 +177,7 @@ def data_of_ranks(case):
 def network(seed):
     """Untrained network of all parts; its weights are as random as its forces."""
     spec = NetworkSpec(2 - seed % 2, 1, 2, 8, 8, CUTOFF_A, 2.0, 5.5)
-    return BeadModel(spec, PRIOR, seed).eval()
+    return BeadModel(spec, TYPES, seed).eval()
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +185,7 @@ def folders(tmp_path_factory):
     """Exported model folders by name."""
     top = tmp_path_factory.mktemp("models")
     for number, name in enumerate(TEACHERS, start=1):
-        save_model(top / name, network(number), {})
+        save_model(top / name, network(number), PRIOR, {})
     positions, types = beads_of("cubic")
     n_beads = len(types)
     names = tuple(TYPES[kind] for kind in types)
@@ -232,8 +234,10 @@ def answers(folders, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def potentials(folders):
-    """The same models from their weights, in float64, by the fused kernels where they reach; by model name."""
-    return {name: NetworkPotential(load_networks(folder), dtype=torch.float64) for name, folder in folders.items()}
+    """The same networks without the prior, in float64, by the fused kernels where they reach; by model name."""
+    return {
+        name: NetworkPotential(load_exported(folder).networks, dtype=torch.float64) for name, folder in folders.items()
+    }
 
 
 def test_lammps_reads_types_and_cutoff(answers):
@@ -291,7 +295,7 @@ def test_members_differ_from_their_mean(potentials, folders):
     positions, types = beads_of("cubic")
     cell = CASES["cubic"][0]
     mean = potentials["T2"].evaluate(positions, cell, types)
-    for model in load_networks(folders["T2"]):
+    for model in load_exported(folders["T2"]).networks:
         member = NetworkPotential([model], dtype=torch.float64).evaluate(positions, cell, types)
         difference = np.abs(member.forces_kcal_mol_A - mean.forces_kcal_mol_A).max()
         assert difference > 100 * TOLERANCE["float32"] * np.abs(mean.forces_kcal_mol_A).max()

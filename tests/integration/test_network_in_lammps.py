@@ -10,9 +10,10 @@ from cgdistill.data.beads import BeadFile
 from cgdistill.data.mapping import FrameSelection, Mapper, map_trajectory
 from cgdistill.data.mapping_rules import MappingRules
 from cgdistill.data.pair_frames import PairFrames
+from cgdistill.forcefield.forcefield import ForceField
 from cgdistill.forcefield.hipnn.model import BeadModel, NetworkSpec
 from cgdistill.forcefield.hipnn.network_potential import NetworkPotential
-from cgdistill.forcefield.prior import fit_prior, prior_from_table
+from cgdistill.forcefield.prior.terms import fit_prior, prior_from_table
 from cgdistill.io.text import read_yaml
 from cgdistill.md.lammps_engine import Engine
 from cgdistill.md.protocol import SimulationSpec
@@ -36,19 +37,21 @@ def trained(root, tmp_path_factory):
     mapper = Mapper(rules, read_topology(demo / "des128.gro", demo / "des128.top"))
     map_trajectory(path, mapper, [demo / "des128.trr"], {}, FrameSelection(max_frames=20))
     with BeadFile(path) as beads:
-        table = fit_prior([beads.frames(slice(0, 16))], beads.topology, 0.15, 0.05, 1.5)
-        model = BeadModel(NETWORK, prior_from_table(table, rules.types, "fit"), seed=3)
+        table = fit_prior([beads.frames(slice(0, 16))], beads.topology, read_yaml(root / "config/config.yaml")["prior"])
+        prior, model = prior_from_table(table, rules.types, "fit"), BeadModel(NETWORK, rules.types, seed=3)
         frames = PairFrames.from_beads(beads, np.arange(20), NETWORK.cutoff_A)
+        frames = frames.with_prior(prior.forces_in_file(beads, np.arange(20)))
         data = TrainingData(frames, np.arange(16), np.arange(16, 20), seed=3)
         train([Trainer(model, data, Objective.constant({"F": 1.0}), TRAINING)])
-        return model.eval(), beads.frames([0]), beads.topology
+        return ForceField(prior, (model.eval(),)), beads.frames([0]), beads.topology
 
 
 def engine_of(trained, dtype, evaluation="auto"):
-    """LAMMPS with the model in the given precision, ready to run."""
-    model, frame, topology = trained
+    """LAMMPS with the force field, its network in the given precision, ready to run."""
+    force_field, frame, topology = trained
     system = BeadSystem.from_frame(frame.positions_A[0], frame.cells_A[0], topology)
-    engine = Engine(NetworkPotential([model], SPEC.skin_A, dtype, evaluation=evaluation), system, SPEC)
+    network = NetworkPotential(force_field.networks, SPEC.skin_A, dtype, evaluation=evaluation)
+    engine = Engine(network, system, SPEC, force_field.prior.lammps_styles())
     engine.start(11)
     engine.integrate()
     engine.setup()
@@ -56,13 +59,13 @@ def engine_of(trained, dtype, evaluation="auto"):
 
 
 def test_forces_are_those_of_the_graph(trained):
-    """LAMMPS moves beads by the forces of the model's graph, in float32, at another place of the trajectory."""
-    model, _, topology = trained
+    """LAMMPS moves beads by the forces of network and prior, in float32, at another place of the trajectory."""
+    force_field, _, topology = trained
     engine, system = engine_of(trained, torch.float32)
     engine.run(25)
     forces, positions = engine.forces_kcal_mol_A(), engine.positions_A()
     engine.close()
-    exact = NetworkPotential([model], 0.0, torch.float64).evaluate(positions, system.cell_A, topology.bead_types)
+    exact = force_field.potential(0.0, dtype=torch.float64).evaluate(positions, system.cell_A, topology.bead_types)
     scale = np.sqrt((exact.forces_kcal_mol_A**2).mean())
     assert scale > 1.0
     np.testing.assert_allclose(forces, exact.forces_kcal_mol_A, atol=2e-4 * scale)

@@ -21,13 +21,16 @@ from cgdistill.cli.main import main
 from cgdistill.core.errors import InputError
 from cgdistill.data.beads import BeadTopology
 from cgdistill.export.model_folder import export_model
+from cgdistill.forcefield.forcefield import ForceField
 from cgdistill.forcefield.hipnn.model import BeadModel, NetworkSpec, save_model
 from cgdistill.forcefield.hipnn.network_potential import NetworkPotential
 from cgdistill.forcefield.hipnn.plugin_build import build_plugin, find_compiler
 from cgdistill.forcefield.hipnn.plugin_model import write_plugin_model
-from cgdistill.forcefield.prior import RepulsivePrior
+from cgdistill.forcefield.prior.base import LammpsStyle
+from cgdistill.forcefield.prior.repulsion import Repulsion
+from cgdistill.forcefield.prior.terms import PriorTerms
 from cgdistill.io.lammps_dump import read_dump
-from cgdistill.md.lammps_files import write_data_file
+from cgdistill.md.lammps_files import lammps_commands, write_data_file
 from cgdistill.md.protocol import Minimisation, SimulationSpec
 
 try:
@@ -48,16 +51,17 @@ EDGES = {"cubic": (4, 4, 4), "triclinic": (4, 4, 4), "narrow": (2, 3, 4)}
 PRESSURE = 68568.415
 
 
-def prior(factor=1.0):
+def prior():
     """As fits give them: one that is steep, with a large prefactor."""
     energy = np.array([[300.0, 200.0, 1.0e12], [200.0, 150.0, 250.0], [1.0e12, 250.0, 200.0]])
-    return RepulsivePrior(TYPES, factor * energy, np.array([[2.6, 2.4, 10.0], [2.4, 2.2, 2.5], [10.0, 2.5, 2.3]]))
+    a = np.array([[2.6, 2.4, 10.0], [2.4, 2.2, 2.5], [10.0, 2.5, 2.3]])
+    return PriorTerms(TYPES, (Repulsion(TYPES, energy, a),))
 
 
-def network(order, seed=1, n_atom_layers=2, n_sensitivities=7, n_features=9, cutoff_A=6.0, factor=1.0):
-    """Untrained network, with a larger readout so that its forces count beside the prior's."""
+def network(order, seed=1, n_atom_layers=2, n_sensitivities=7, n_features=9, cutoff_A=6.0):
+    """Untrained network, with a larger readout so that its forces are some kcal/mol/A."""
     spec = NetworkSpec(order, 1, n_atom_layers, n_sensitivities, n_features, cutoff_A, 2.0, cutoff_A - 0.5)
-    model = BeadModel(spec, prior(factor), seed).eval()
+    model = BeadModel(spec, TYPES, seed).eval()
     with torch.no_grad():
         for name, weight in model._named_weights().items():
             if name.startswith("energy"):
@@ -65,12 +69,12 @@ def network(order, seed=1, n_atom_layers=2, n_sensitivities=7, n_features=9, cut
     return model
 
 
-#: Networks of other architectures, cutoffs and priors.
+#: Networks of other architectures and cutoffs.
 MODELS = {
     "order 0": lambda: [network(0)],
     "order 1": lambda: [network(1, n_sensitivities=20, n_features=33)],
     "order 2": lambda: [network(2, n_sensitivities=17, n_features=16, n_atom_layers=1)],
-    "ensemble": lambda: [network(2), network(2, 2), network(1, 3, 3, 10, 20, 5.0), network(0, 4, factor=1.5)],
+    "ensemble": lambda: [network(2), network(2, 2), network(1, 3, 3, 10, 20, 5.0), network(0, 4)],
 }
 
 
@@ -127,16 +131,17 @@ def lammps(plugin, tmp_path):
     return run
 
 
-def head(box, tmp_path, style="", names=TYPES, replicate="1 1 1", extra="", before=""):
-    """First lines of a script with the model of ``tmp_path``; the LAMMPS types are ``names`` in order."""
+def head(box, tmp_path, style="", names=TYPES, replicate="1 1 1", extra="", before="", styles=()):
+    """First lines of a script with the model of ``tmp_path`` and more styles; ``names`` of the LAMMPS types."""
     order = [names.index(name) for name in TYPES]
     masses = np.empty(len(names))
     masses[order] = MASSES_g_mol
     write_data_file(tmp_path / "start.data", box.positions_A, box.cell_A, np.array(order)[box.types], names, masses)
+    network = LammpsStyle("pair", "cgdistill", style, (("* *", f"model.cgdistill {' '.join(names)}"),))
+    interactions = "\n".join(lammps_commands([network, *styles]))
     return (
         f"units real\natom_style atomic\n{before}boundary p p p\nbox tilt large\nread_data start.data {extra}\n"
-        f"replicate {replicate}\nplugin load PLUGIN\npair_style cgdistill {style}\n"
-        f"pair_coeff * * model.cgdistill {' '.join(names)}\nneighbor 1.0 bin\nthermo_modify norm no\n"
+        f"replicate {replicate}\nplugin load PLUGIN\n{interactions}\nneighbor 1.0 bin\nthermo_modify norm no\n"
     )
 
 
@@ -191,19 +196,21 @@ def test_numbers_are_those_of_the_graph_of_hippynn(evaluate, name, case):
     """Forces, energy, per-bead energies and virial, in double precision."""
     box, models = Box.of(case), MODELS[name]()
     expected = reference(box, models)
-    # The prior alone would not do: forces without it are of the same size.
-    bare = [replace_prior(model) for model in MODELS[name]()]
-    network_forces = reference(box, bare).forces_kcal_mol_A
-    assert np.abs(network_forces).max() > 0.02 * np.abs(expected.forces_kcal_mol_A).max()
+    assert np.abs(expected.forces_kcal_mol_A).max() > 0.1
     assert_same(evaluate(box, models, style="precision double"), expected, 1e-11)
 
 
-def replace_prior(model):
-    """The same network, its prior too weak to matter."""
-    weak = RepulsivePrior(TYPES, np.full((3, 3), 1e-9), np.full((3, 3), 5.0))
-    other = BeadModel(model.spec, weak).eval()
-    other.load_weights(model.weights())
-    return other
+@pytest.mark.parametrize("case", list(CELLS_A))
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_styles_of_lammps_add_the_prior(evaluate, case, ranks):
+    """Networks and prior overlaid: energy, forces and virial of the whole force field."""
+    box, models = Box.of(case), MODELS["order 2"]()
+    force_field = ForceField(prior(), tuple(models))
+    expected = force_field.potential(dtype=torch.float64).evaluate(box.positions_A, box.cell_A, box.types)
+    alone = reference(box, models)
+    assert np.abs(expected.forces_kcal_mol_A - alone.forces_kcal_mol_A).max() > 1.0
+    answer = evaluate(box, models, ranks, style="precision double", styles=prior().lammps_styles())
+    assert_same(answer, expected, 1e-11)
 
 
 def test_single_precision(evaluate):
@@ -322,7 +329,7 @@ def test_energy_is_conserved(lammps, tmp_path):
     write_plugin_model(tmp_path / "model.cgdistill", [network(2, cutoff_A=5.0)])
     spreads = []
     for timestep_fs, every in ((8.0, 1), (2.0, 4)):
-        text = head(box, tmp_path, style="precision double") + (
+        text = head(box, tmp_path, style="precision double", styles=prior().lammps_styles()) + (
             "minimize 0 0 30 100\nreset_timestep 0 time 0\nvelocity all create 400 5 mom yes rot no dist gaussian\n"
             f"neighbor 0.3 bin\nfix integrate all nve\ntimestep {timestep_fs}\nthermo {every}\n"
             f"thermo_style custom step etotal ke\nthermo_modify norm no format float %.12g\nrun {100 * every}\n"
@@ -336,7 +343,7 @@ def test_energy_is_conserved(lammps, tmp_path):
         assert np.ptp(total) < 0.02 * kinetic.mean()
         assert np.ptp(kinetic) > 10 * np.ptp(total)
         spreads.append(np.ptp(total))
-    # The sharp cutoff of the prior and the start leave a little.
+    # The start leaves a little.
     assert spreads[1] < spreads[0] / 8
 
 
@@ -352,7 +359,7 @@ DAMAGE = {
     "a digit changed": (lambda text: text.replace("3", "4", 1), "checksum does not fit"),
     "last line cut": (lambda text: text[:-4] + "\n", "checksum does not fit"),
     "a line too many": (lambda text: text + "x\n", "checksum does not fit"),
-    "other version": (lambda text: with_checksum(text.replace("model 1", "model 2")), "line 1: expected 1, found 2"),
+    "other version": (lambda text: with_checksum(text.replace("model 2", "model 1")), "line 1: expected 2, found 1"),
     "other units": (lambda text: with_checksum(text.replace("units real", "units metal")), "line 2: expected real"),
     "too large": (
         lambda text: with_checksum(text.replace("features 9", "features 9999")),
@@ -424,7 +431,7 @@ def test_networks_beyond_reach_are_not_written(tmp_path):
     """More interaction layers need the features of ghosts."""
     spec = NetworkSpec(1, 2, 1, 5, 6, 6.0, 2.0, 5.5)
     with pytest.raises(InputError, match="2 interaction layers"):
-        write_plugin_model(tmp_path / "model.cgdistill", [BeadModel(spec, prior())])
+        write_plugin_model(tmp_path / "model.cgdistill", [BeadModel(spec, TYPES)])
     assert not (tmp_path / "model.cgdistill").exists()
 
 
@@ -432,7 +439,7 @@ def test_networks_beyond_reach_are_not_written(tmp_path):
 def test_exported_folder_runs_by_itself(plugin, tmp_path, n_layers, written):
     """The folder's script on two ranks, its start frame twice; nothing is written for networks beyond reach."""
     spec = NetworkSpec(1, n_layers, 1, 5, 6, 6.0, 2.0, 5.5)
-    save_model(tmp_path / "one", BeadModel(spec, prior(), 3), {})
+    save_model(tmp_path / "one", BeadModel(spec, TYPES, 3), prior(), {})
     box = Box.of("cubic")
     names = tuple(TYPES[kind] for kind in box.types)
     topology = BeadTopology(

@@ -10,10 +10,10 @@ import sys
 import numpy as np
 import pytest
 import torch
-from cgdistill.export.model_folder import FORMAT, load_networks
+from cgdistill.export.model_folder import FORMAT, load_exported
 from cgdistill.forcefield.hipnn.model import BeadModel, NetworkSpec, save_model
-from cgdistill.forcefield.hipnn.network_potential import NetworkPotential
-from cgdistill.forcefield.prior import RepulsivePrior
+from cgdistill.forcefield.prior.repulsion import Repulsion
+from cgdistill.forcefield.prior.terms import PriorTerms
 from cgdistill.md.lammps_files import write_data_file
 from cgdistill.provenance.record import sha256_of
 from cgdistill.report.page import template
@@ -27,9 +27,9 @@ def folder(tmp_path_factory):
     """What the script reads of an exported model: card, weights and start, of an untrained network."""
     folder = tmp_path_factory.mktemp("model") / "a folder's place"
     torch.manual_seed(1)
-    prior = RepulsivePrior(TYPES, np.full((2, 2), 1e3), np.full((2, 2), 3.0))
+    prior = PriorTerms(TYPES, (Repulsion(TYPES, np.full((2, 2), 1e3), np.full((2, 2), 3.0)),))
     network = folder / "networks" / "seed-1"
-    save_model(network, BeadModel(NetworkSpec(1, 1, 1, 4, 6, 6.0, 2.0, 5.5), prior, seed=1), {})
+    save_model(network, BeadModel(NetworkSpec(1, 1, 1, 4, 6, 6.0, 2.0, 5.5), TYPES, seed=1), prior, {})
     digests = {"weights_sha256": sha256_of(network / "weights.safetensors"),
                "settings_sha256": sha256_of(network / "network.json")}  # fmt: skip
     units = {"length": "A", "energy": "kcal/mol", "force": "kcal/mol/A", "mass": "g/mol"}
@@ -56,7 +56,7 @@ def test_the_script_runs_the_model(folder, tmp_path):
     rows = re.findall(r"^\s*(\d+)\s+(\S+)\s+(\S+)\s*$", done.stdout, re.M)
     steps = {int(step): (float(temperature), float(energy)) for step, temperature, energy in rows}
     assert set(steps) == {0, 10}
-    expected = NetworkPotential(load_networks(path)).evaluate(positions, np.eye(3) * CELL_A, types)
+    expected = load_exported(path).potential().evaluate(positions, np.eye(3) * CELL_A, types)
     assert steps[0][0] == pytest.approx(298.15, abs=1e-2)
     assert steps[0][1] == pytest.approx(expected.energy_kcal_mol, rel=1e-4)
     assert steps[10][1] != steps[0][1]

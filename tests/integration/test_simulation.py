@@ -15,7 +15,7 @@ from cgdistill.core.units import KCAL_MOL_PER_G_MOL_A2_FS2, BOLTZMANN_kcal_mol_K
 from cgdistill.io.csv_tables import read_provenance, read_table
 from cgdistill.io.lammps_dump import read_dump
 from cgdistill.md.lammps_engine import Engine, MliapModel
-from cgdistill.md.lammps_files import write_data_file, write_lammps_input
+from cgdistill.md.lammps_files import mliap_style, write_data_file, write_lammps_input
 from cgdistill.md.lammps_library import load_lammps, mliap_works
 from cgdistill.md.system import BeadSystem
 from lj import (
@@ -139,7 +139,7 @@ def test_final_data_is_read_by_lammps(tmp_path):
     lmp.commands_string(f"units real\nbox tilt large\natom_modify map array\nread_data {out / 'final.data'}\n")
     engine = NativeEngine.__new__(NativeEngine)
     engine.lmp = lmp
-    engine._couple(None)
+    engine._couple(None, ())
     lmp.command("run 0")
     assert lmp.get_thermo("pe") == pytest.approx(last["potential_energy_kcal_mol"], rel=1e-6)
     assert lmp.get_thermo("temp") == pytest.approx(last["temperature_K"], rel=1e-6)
@@ -227,7 +227,7 @@ def test_stand_alone_input_runs(tmp_path, monkeypatch, ensemble):
         system.type_masses_g_mol,
     )
     path = tmp_path / "in.lammps"
-    write_lammps_input(path, "model.pt", "start.data", TYPES, replace(SPEC, ensemble=ensemble), 9)
+    write_lammps_input(path, [mliap_style("model.pt", TYPES)], "start.data", replace(SPEC, ensemble=ensemble), 9)
     text = path.read_text()
     assert "pair_style mliap unified model.pt 0\npair_coeff * * A B\n" in text
     text = text.replace("mliap unified model.pt 0", "lj/smooth/linear 9.0").replace("* * A B", "* * 0.3 4.0")

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 from cgdistill.data.beads import BeadFrames, BeadTopology, BeadWriter
+from cgdistill.forcefield.forcefield import ForceField
 from cgdistill.forcefield.hipnn.model import BeadModel, NetworkSpec
-from cgdistill.forcefield.prior import RepulsivePrior
+from cgdistill.forcefield.prior.repulsion import Repulsion
+from cgdistill.forcefield.prior.terms import PriorTerms
 
 TYPES = ("Cho", "Cl")
 CELLS = {
@@ -16,7 +18,9 @@ CELLS = {
     "flat": np.diag([9.0, 12.0, 15.0]),
     "triclinic": np.array([[11.0, 0.0, 0.0], [-3.5, 10.5, 0.0], [2.5, 3.0, 10.0]]),
 }
-PRIOR = RepulsivePrior(TYPES, np.array([[300.0, 200.0], [200.0, 150.0]]), np.array([[2.1, 1.9], [1.9, 1.7]]))
+REPULSION = Repulsion(TYPES, np.array([[300.0, 200.0], [200.0, 150.0]]), np.array([[2.1, 1.9], [1.9, 1.7]]))
+PRIOR = PriorTerms(TYPES, (REPULSION,))
+PRIOR_SETTINGS = {"delta_A": 0.15, "fraction": 0.05, "outlier_iqr": 1.5}
 
 
 def network_spec(tensor_order: int = 2, cutoff_A: float = 5.0, **changes) -> NetworkSpec:
@@ -35,8 +39,13 @@ def network_spec(tensor_order: int = 2, cutoff_A: float = 5.0, **changes) -> Net
 
 
 def make_model(seed: int = 0, tensor_order: int = 2, **changes) -> BeadModel:
-    """A model of `TYPES` with random weights."""
-    return BeadModel(network_spec(tensor_order, **changes), PRIOR, seed).eval()
+    """A network of `TYPES` with random weights."""
+    return BeadModel(network_spec(tensor_order, **changes), TYPES, seed).eval()
+
+
+def force_field(*models: BeadModel) -> ForceField:
+    """The mean of networks, and `PRIOR`."""
+    return ForceField(PRIOR, models)
 
 
 def configuration(cell_A: np.ndarray, seed: int = 0, side: int = 3, jitter: float = 0.1) -> tuple[np.ndarray, ...]:

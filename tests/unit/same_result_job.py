@@ -21,13 +21,13 @@ def main(folder: Path, threads: int) -> None:
     import h5py
     import numpy as np
     import torch
-    from bead_cases import bead_topology, configuration
+    from bead_cases import PRIOR_SETTINGS, bead_topology, configuration
     from cgdistill.analysis.run_analysis import analyse_reference
     from cgdistill.data.beads import BeadFile, BeadFrames, BeadWriter
     from cgdistill.data.split import Split, write_split
     from cgdistill.forcefield.hipnn.model import load_model
     from cgdistill.forcefield.hipnn.network_potential import JointNetworkPotential
-    from cgdistill.forcefield.prior import fit_prior, write_prior
+    from cgdistill.forcefield.prior.terms import fit_prior, write_prior
     from cgdistill.md.protocol import SimulationSpec
     from cgdistill.md.simulation import RunPlan, run_simulations
     from cgdistill.structure.files import write_blocks, write_curves, write_series
@@ -51,7 +51,7 @@ def main(folder: Path, threads: int) -> None:
     with BeadWriter(files["mapped/beads.h5"], topology, {}) as writer:
         writer.append(frames)
     write_split(files["mapped/split.json"], Split(np.arange(4), np.array([4, 5]), np.array([6, 7])), {})
-    write_prior(files["prior/prior.csv"], fit_prior([frames], topology, 0.15, 0.05, 1.5), {})
+    write_prior(files["prior/prior.csv"], fit_prior([frames], topology, PRIOR_SETTINGS), {})
     network = {
         "tensor_order": 2,
         "n_interaction_layers": 1,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from bead_cases import CELLS, TYPES, bead_topology, configuration, make_model
+from bead_cases import CELLS, PRIOR, REPULSION, TYPES, bead_topology, configuration, make_model
 from cgdistill.analysis.ensemble_spread import (
     COLUMNS,
     Disagreement,
@@ -21,8 +21,8 @@ from cgdistill.data.pair_frames import PairFrames
 from cgdistill.data.split import Split, write_split
 from cgdistill.figures.spread import spread_figure
 from cgdistill.figures.style import Palette
-from cgdistill.forcefield.hipnn.model import load_model, save_model
-from cgdistill.forcefield.hipnn.network_potential import NetworkPotential
+from cgdistill.forcefield.forcefield import load_force_field
+from cgdistill.forcefield.hipnn.model import save_model
 from cgdistill.training.prediction_job import predict_teachers
 from cgdistill.training.predictions import centre_per_type
 
@@ -49,7 +49,7 @@ def files(tmp_path, beads_path):
     """Three teachers with predictions, a split, and a dump that repeats the test frames of the bead file."""
     folders = [tmp_path / f"seed-{seed}" for seed in (1, 2, 3)]
     for seed, folder in enumerate(folders, start=1):
-        save_model(folder, make_model(seed), {})
+        save_model(folder, make_model(seed), PRIOR, {})
     write_split(tmp_path / "split.json", Split(np.arange(6), np.arange(6, 9), TEST), {})
     predict_teachers(folders, beads_path, tmp_path / "split.json", 5, 7, "cpu")
     with BeadFile(beads_path) as beads:
@@ -113,21 +113,20 @@ def test_frames_of_a_simulation_are_treated_as_those_of_the_reference(files, bea
 
 
 def test_measures_against_the_potential_of_the_simulations(files, beads_path):
-    """Each teacher through `NetworkPotential` with constants from all frames, energies without the prior."""
+    """Each teacher as a force field with constants from all frames, energies without the prior."""
     table = compute_spread(beads_path, files["split"], files["folders"], {}, 3, "cpu")
     forces, epsilon = [], []
     with BeadFile(beads_path) as beads:
         frames, types = beads.frames(), beads.topology.bead_types
     for folder in files["folders"]:
-        model = load_model(folder)
+        force_field = load_force_field([folder])
         found = [
-            NetworkPotential([model]).evaluate(positions, cell, types)
+            force_field.potential().evaluate(positions, cell, types)
             for positions, cell in zip(frames.positions_A, frames.cells_A, strict=True)
         ]
         forces.append([own.forces_kcal_mol_A for own in found])
-        prior = load_model(folder).prior
         energies = np.array([own.bead_energies_kcal_mol for own in found])
-        epsilon.append(centre_per_type(energies - _prior_energies(prior, frames, types), types))
+        epsilon.append(centre_per_type(energies - _prior_energies(frames, types), types))
     forces, epsilon = np.array(forces)[:, TEST], np.array(epsilon)[:, TEST]
     expected = [
         np.sqrt((forces.mean(axis=0) ** 2).mean()),
@@ -137,16 +136,16 @@ def test_measures_against_the_potential_of_the_simulations(files, beads_path):
     assert table.loc[0, MEASURES].tolist() == pytest.approx(expected, rel=2e-3)
 
 
-def _prior_energies(prior, frames, types):
-    """(n_frames, n_beads) half of each pair's prior energy, by minimum image (cubic cell, cutoff 5 A)."""
+def _prior_energies(frames, types):
+    """(n_frames, n_beads) half of each pair's prior energy, over all images up to two cells away."""
     result = np.zeros(frames.positions_A.shape[:2])
+    images = np.stack(np.meshgrid(*[np.arange(-2, 3)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
     for row, positions, cell in zip(result, frames.positions_A, frames.cells_A, strict=True):
-        delta = positions[None] - positions[:, None]
-        delta -= np.round(delta @ np.linalg.inv(cell)) @ cell
+        delta = positions[None, :, None] - positions[:, None, None] + images @ cell
         r = np.linalg.norm(delta, axis=-1)
-        pair = types[:, None], types[None]
-        energy = prior.E0_kcal_mol[pair] * np.exp(-prior.a_per_A[pair] * r)
-        row += 0.5 * np.where((r > 0) & (r < 5.0), energy, 0.0).sum(axis=1)
+        pair = types[:, None, None], types[None, :, None]
+        energy = REPULSION.E0_kcal_mol[pair] * np.exp(-REPULSION.a_per_A[pair] * r)
+        row += 0.5 * np.where(r > 0, energy, 0.0).sum(axis=(1, 2))
     return result
 
 
@@ -154,7 +153,7 @@ def test_only_the_last_frames_count_and_an_empty_trajectory_is_left_out(files, b
     with BeadFile(beads_path) as beads:
         topology, frames = beads.topology, beads.frames()
     dump = write_dump(tmp_path / "all.lammpstrj", frames.positions_A, frames.cells_A[0], topology.bead_types)
-    last, steps = read_last_frames(dump, topology, 2, 5.0)
+    last, steps = read_last_frames(dump, topology, 2, 5.0, PRIOR)
     assert steps == [100, 110] and len(last) == 2
     empty = tmp_path / "empty.lammpstrj"
     empty.touch()
@@ -190,11 +189,11 @@ def test_strange_beads_networks_and_cutoffs_are_refused(files, beads_path, tmp_p
     arguments = (beads_path, files["split"], files["folders"])
     with pytest.raises(InputError, match="other beads"):
         compute_spread(*arguments, {"T": other}, 3, "cpu")
-    save_model(files["folders"][1], make_model(8), {})
+    save_model(files["folders"][1], make_model(8), PRIOR, {})
     with pytest.raises(InputError, match="predictions of another network") as caught:
         compute_spread(*arguments, {}, 3, "cpu")
     assert "seed-2" in caught.value.source
-    save_model(files["folders"][1], make_model(2, cutoff_A=4.0), {})
+    save_model(files["folders"][1], make_model(2, cutoff_A=4.0), PRIOR, {})
     with pytest.raises(InputError, match="one cutoff"):
         compute_spread(*arguments, {}, 3, "cpu")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from bead_cases import CELLS, PRIOR, configuration, make_model, network_spec
+from bead_cases import CELLS, TYPES, configuration, make_model, network_spec
 from cgdistill.data.pair_frames import Batch
 from cgdistill.forcefield.hipnn import fused
 from cgdistill.forcefield.hipnn.fused import beyond_reach, stacked_energies_and_forces
@@ -13,7 +13,7 @@ from cgdistill.forcefield.hipnn.model import BeadModel
 from cgdistill.geometry.neighbours import NeighbourList
 
 #: Largest error as a fraction of the root mean square.
-TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-5}
 
 
 def make_batch(seed=0, n_frames=2, dtype=torch.float64, cell=CELLS["triclinic"], cutoff_A=5.0, shuffled=False):
@@ -42,7 +42,7 @@ def loss_and_gradients(model, batch, evaluation):
     values = model.energies_and_forces(
         batch.species, batch.first, batch.second, batch.vectors_A, differentiable=True, evaluation=evaluation
     )
-    energies, prior, forces = values
+    energies, forces = values
     residual = forces - batch.targets["F"]
     loss = residual.pow(2).mean().sqrt() + residual.abs().mean() + 0.1 * energies.pow(2).mean()
     loss.backward()
@@ -99,7 +99,7 @@ def test_models_together_are_what_they_are_alone(n_frames):
     batches = [make_batch(10 * k, n) for k, n in enumerate(n_frames)]
     together = stacked_energies_and_forces(models, batches, differentiable=True)
     sum(
-        (forces - batch.targets["F"]).pow(2).mean() for (_, _, forces), batch in zip(together, batches, strict=True)
+        (forces - batch.targets["F"]).pow(2).mean() for (_, forces), batch in zip(together, batches, strict=True)
     ).backward()
     for model, batch, values in zip(models, batches, together, strict=True):
         found = [p.grad.clone() for p in model.parameters() if p.grad is not None]
@@ -107,7 +107,7 @@ def test_models_together_are_what_they_are_alone(n_frames):
         (alone,) = stacked_energies_and_forces([model], [batch], differentiable=True)
         for ours, theirs in zip(values, alone, strict=True):
             assert_close(ours, theirs, torch.float64)
-        (alone[2] - batch.targets["F"]).pow(2).mean().backward()
+        (alone[1] - batch.targets["F"]).pow(2).mean().backward()
         expected = [p.grad for p in model.parameters() if p.grad is not None]
         for ours, theirs in zip(found, expected, strict=True):
             assert_close(ours, theirs, torch.float64)
@@ -125,10 +125,10 @@ def test_a_network_beyond_reach_goes_through_hippynn_and_says_so(monkeypatch):
     asked, said = [], []
     monkeypatch.setattr(fused, "compile_kernels", asked.append)
     monkeypatch.setattr(fused.log, "info", lambda text, *values: said.append(text % values))
-    model = BeadModel(network_spec(n_interaction_layers=2), PRIOR, 1).double()
+    model = BeadModel(network_spec(n_interaction_layers=2), TYPES, 1).double()
     assert "interaction layers" in beyond_reach(model.spec, "cpu")
     batch = make_batch()
-    _, _, forces = model.energies_and_forces(batch.species, batch.first, batch.second, batch.vectors_A)
+    _, forces = model.energies_and_forces(batch.species, batch.first, batch.second, batch.vectors_A)
     model.energies_and_forces(batch.species, batch.first, batch.second, batch.vectors_A)
     assert torch.isfinite(forces).all() and forces.abs().max() > 0
     assert said == ["evaluating by hippynn's own graph, many times slower: 2 interaction layers, one is needed"]

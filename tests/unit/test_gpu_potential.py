@@ -8,13 +8,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from bead_cases import CELLS, PRIOR, TYPES, configuration, make_model, network_spec
-from cgdistill.forcefield.hipnn.model import BeadModel
+from bead_cases import CELLS, configuration, make_model
 from cgdistill.forcefield.hipnn.network_potential import JointNetworkPotential
-from cgdistill.forcefield.prior import RepulsivePrior
 from gpu_cases import DEVICE, launches, run_in_interpreter, starts_interpreter
 
-WEAK = RepulsivePrior(TYPES, 0.5 * PRIOR.E0_kcal_mol, 0.9 * PRIOR.a_per_A)
 ENSEMBLES = {
     "one network": lambda: [[make_model(1)]],
     "one network, three systems": lambda: [[make_model(1, 1)]] * 3,
@@ -23,10 +20,6 @@ ENSEMBLES = {
     "mean of two": lambda: [[make_model(1), make_model(2)]],
     "means of two networks each": lambda: [[make_model(1), make_model(2)], [make_model(3), make_model(4)]],
     "mixed architectures": lambda: [[make_model(1), make_model(2, 0), make_model(3, 1, cutoff_A=4.2)], [make_model(4)]],
-    "different priors": lambda: [
-        [make_model(1), BeadModel(network_spec(), WEAK, 2)],
-        [BeadModel(network_spec(), WEAK)],
-    ],
 }
 
 

@@ -17,7 +17,7 @@ import numba
 import numpy as np
 import pytest
 import torch
-from bead_cases import bead_topology, make_model, write_beads
+from bead_cases import PRIOR, bead_topology, make_model, write_beads
 from cgdistill.analysis.ensemble_spread import compute_spread
 from cgdistill.analysis.noise_ceiling import estimate_ceiling
 from cgdistill.core.errors import InputError
@@ -28,7 +28,7 @@ from cgdistill.data.mapping import FrameSelection, Mapper, map_trajectory
 from cgdistill.data.pair_frames import PairFrames
 from cgdistill.data.split import split_frames, write_split
 from cgdistill.forcefield.hipnn.model import save_model
-from cgdistill.forcefield.prior import fit_prior
+from cgdistill.forcefield.prior.terms import fit_prior
 from cgdistill.runtime.memory import available_bytes
 from cgdistill.training.prediction_job import predict_teachers
 
@@ -81,7 +81,7 @@ def data(tmp_path_factory):
         write_split(folder / "split.json", parts, {})
         for seed in (1, 2):
             settings = {"training": {"training": {"max_epochs": 9}, "best_epoch": 1}}
-            save_model(folder / f"seed-{seed}", make_model(seed), settings)
+            save_model(folder / f"seed-{seed}", make_model(seed), PRIOR, settings)
         predict(folder)
         folders.append(folder)
     logging.getLogger("cgdistill").setLevel(logging.NOTSET)
@@ -107,7 +107,7 @@ def spread(folder):
 
 def prior(folder):
     with BeadFile(folder / "beads.h5") as beads:
-        fit_prior(beads.chunks(16), beads.topology, 0.1, 0.01, 1.5)
+        fit_prior(beads.chunks(16), beads.topology, {"delta_A": 0.1, "fraction": 0.01, "outlier_iqr": 1.5})
 
 
 #: Bytes that a further frame may cost, and why. Held whole, it would cost `FRAME_BYTES` for each array at least.

@@ -12,9 +12,9 @@ import json
 import numpy as np
 import pytest
 import torch
-from bead_cases import CELLS, TYPES, bead_topology, configuration, make_model
+from bead_cases import CELLS, PRIOR, TYPES, bead_topology, configuration, make_model
 from cgdistill.core.errors import InputError
-from cgdistill.export.model_folder import export_mliap, export_model, load_networks, read_card
+from cgdistill.export.model_folder import export_mliap, export_model, load_exported, read_card
 from cgdistill.forcefield.hipnn.model import save_model
 from cgdistill.forcefield.hipnn.network_potential import NetworkPotential
 from cgdistill.md.protocol import SimulationSpec
@@ -29,7 +29,7 @@ def exported(tmp_path_factory):
     sources = {}
     for seed in (1, 2):
         sources[f"seed-{seed}"] = top / f"seed-{seed}"
-        save_model(sources[f"seed-{seed}"], make_model(seed), {})
+        save_model(sources[f"seed-{seed}"], make_model(seed), PRIOR, {})
     positions, types = configuration(CELLS["cubic"])
     start = (positions, CELLS["cubic"])
     export_model(top / "folder", sources, bead_topology(types), start, SimulationSpec(), FACTS, velocity_seed=5)
@@ -73,39 +73,40 @@ def test_folder_stands_alone(exported):
 
 
 def test_networks_are_those_that_were_exported(exported):
-    models = load_networks(exported)
-    for model, seed in zip(models, (1, 2), strict=True):
+    force_field = load_exported(exported)
+    assert force_field.prior.to_dict() == PRIOR.to_dict()
+    for model, seed in zip(force_field.networks, (1, 2), strict=True):
         for name, value in make_model(seed).weights().items():
             assert torch.equal(value, model.weights()[name])
 
 
 def test_other_weights_than_the_card_names_are_refused(folder):
-    save_model(folder / "networks" / "seed-2", make_model(3), {})
+    save_model(folder / "networks" / "seed-2", make_model(3), PRIOR, {})
     with pytest.raises(InputError, match="sha256") as caught:
-        load_networks(folder)
+        load_exported(folder)
     assert "seed-2" in caught.value.source
 
 
 def test_missing_network_or_card_is_refused(folder):
     (folder / "networks" / "seed-1" / "weights.safetensors").unlink()
     with pytest.raises(InputError, match="seed-1"):
-        load_networks(folder)
+        load_exported(folder)
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     (folder / "card.json").write_text(json.dumps(card | {"format": "other"}), encoding="utf-8")
     with pytest.raises(InputError, match="format"):
         read_card(folder)
     (folder / "card.json").unlink()
     with pytest.raises(InputError, match=r"card\.json"):
-        load_networks(folder)
+        load_exported(folder)
 
 
 def test_loading_does_not_touch_the_pickle(folder):
     (folder / "mliap.pt").write_bytes(b"not a pickle")
-    assert len(load_networks(folder)) == 2
+    assert len(load_exported(folder).networks) == 2
 
 
 def test_networks_of_other_bead_types_are_refused(tmp_path):
-    save_model(tmp_path / "one", make_model(1), {})
+    save_model(tmp_path / "one", make_model(1), PRIOR, {})
     positions, types = configuration(CELLS["cubic"])
     topology = bead_topology(types)
     other = type(topology)(("Cl", "Cho"), *[getattr(topology, name) for name in list(vars(topology))[1:]])

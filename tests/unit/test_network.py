@@ -1,6 +1,6 @@
 """The bead model: invariances, forces, agreement with hippynn's own periodic graph, files.
 
-hippynn's graph shares the network modules with ours: pairs, wiring, prior, forces and units are tested
+hippynn's graph shares the network modules with ours: pairs, wiring, forces and units are tested
 independently, the formulas of HIP-NN-TS are hippynn's and are not.
 """
 
@@ -12,10 +12,10 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from bead_cases import CELLS, PRIOR, TYPES, Trap, configuration, make_model, network_spec
+from bead_cases import CELLS, PRIOR, TYPES, Trap, configuration, make_model
 from cgdistill.core.errors import InputError
 from cgdistill.forcefield.hipnn.graph import mean_energy_node
-from cgdistill.forcefield.hipnn.model import BeadModel, load_model, read_settings, save_model
+from cgdistill.forcefield.hipnn.model import load_model, load_prior, read_settings, save_model
 from cgdistill.geometry.neighbours import NeighbourList
 from hippynn.graphs import GraphModule
 from hippynn.graphs.nodes.physics import GradientNode
@@ -26,16 +26,16 @@ ORDERS = (0, 1, 2)
 
 
 def evaluate(model, positions, cell, types, dtype=torch.float64):
-    """Network and prior energies per bead and forces of one configuration."""
+    """Energies per bead and forces of one configuration."""
     model = model.to(dtype)
     first, second, vectors = NeighbourList(model.spec.cutoff_A, 0.0).pairs(positions, cell)
-    network, prior, forces = model.energies_and_forces(
+    network, forces = model.energies_and_forces(
         torch.as_tensor(types + 1).reshape(1, -1),
         torch.as_tensor(first),
         torch.as_tensor(second),
         torch.as_tensor(vectors, dtype=dtype),
     )
-    return network[0].detach().numpy(), prior[0].detach().numpy(), forces[0].detach().numpy()
+    return network[0].detach().numpy(), forces[0].detach().numpy()
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -43,20 +43,19 @@ def test_rotation_translation_and_permutation(order):
     positions, types = configuration(CELLS["triclinic"])
     cell = CELLS["triclinic"]
     model = make_model(1, order)
-    network, prior, forces = evaluate(model, positions, cell, types)
+    network, forces = evaluate(model, positions, cell, types)
     assert network.std() > 1e-4
     turn = Rotation.from_rotvec([0.3, -1.1, 0.7]).as_matrix()
     turned = evaluate(model, positions @ turn.T, cell @ turn.T, types)
     np.testing.assert_allclose(turned[0], network, atol=1e-10)
-    np.testing.assert_allclose(turned[1], prior, atol=1e-10)
-    np.testing.assert_allclose(turned[2], forces @ turn.T, atol=1e-9)
+    np.testing.assert_allclose(turned[1], forces @ turn.T, atol=1e-9)
     moved = evaluate(model, positions + [1.7, -30.0, 4.1], cell, types)
     np.testing.assert_allclose(moved[0], network, atol=1e-10)
-    np.testing.assert_allclose(moved[2], forces, atol=1e-9)
+    np.testing.assert_allclose(moved[1], forces, atol=1e-9)
     order_of_beads = np.random.default_rng(0).permutation(len(types))
     shuffled = evaluate(model, positions[order_of_beads], cell, types[order_of_beads])
     np.testing.assert_allclose(shuffled[0], network[order_of_beads], atol=1e-10)
-    np.testing.assert_allclose(shuffled[2], forces[order_of_beads], atol=1e-9)
+    np.testing.assert_allclose(shuffled[1], forces[order_of_beads], atol=1e-9)
 
 
 def test_bead_types_count():
@@ -83,7 +82,7 @@ def test_tensor_orders_look_at_directions(order):
 def test_forces_are_the_gradient_and_sum_to_zero(order):
     positions, types = configuration(CELLS["triclinic"], seed=5)
     cell, model = CELLS["triclinic"], make_model(3, order)
-    forces = evaluate(model, positions, cell, types)[2]
+    forces = evaluate(model, positions, cell, types)[1]
     np.testing.assert_allclose(forces.sum(axis=0), 0, atol=1e-9)
     step = 1e-5
     for bead, axis in ((0, 0), (4, 1), (13, 2), (26, 0)):
@@ -91,8 +90,7 @@ def test_forces_are_the_gradient_and_sum_to_zero(order):
         for sign in (+1, -1):
             moved = positions.copy()
             moved[bead, axis] += sign * step
-            network, prior, _ = evaluate(model, moved, cell, types)
-            energies.append(network.sum() + prior.sum())
+            energies.append(evaluate(model, moved, cell, types)[0].sum())
         assert forces[bead, axis] == pytest.approx(-(energies[0] - energies[1]) / (2 * step), rel=1e-5, abs=1e-6)
 
 
@@ -116,38 +114,19 @@ def test_equal_to_the_graph_of_hippynn(cell, order):
     fractions = positions @ np.linalg.inv(CELLS[cell])
     wrapped = (fractions - np.floor(fractions)) @ CELLS[cell]
     model = make_model(4, order)
-    network, prior, forces = evaluate(model, positions, CELLS[cell], types)
+    network, forces = evaluate(model, positions, CELLS[cell], types)
     energies, reference = hippynn_energies_and_forces([model.double()], wrapped, CELLS[cell], types)
-    np.testing.assert_allclose(network + prior, energies, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(network, energies, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(forces, reference, rtol=1e-7, atol=1e-8)
-
-
-def test_prior_energy_by_hand():
-    cell, types = 30.0 * np.eye(3), np.array([0, 1, 1])
-    positions = np.array([[0.0, 0, 0], [3.0, 0, 0], [0.0, 4.0, 0]])
-    _, prior, _ = evaluate(make_model(0, cutoff_A=6.0), positions, cell, types)
-    pair = {(0, 1): PRIOR.energy(0, 1, 3.0), (0, 2): PRIOR.energy(0, 1, 4.0), (1, 2): PRIOR.energy(1, 1, 5.0)}
-    expected = [0.5 * sum(energy for beads, energy in pair.items() if bead in beads) for bead in range(3)]
-    np.testing.assert_allclose(prior, expected, rtol=1e-12)
-
-
-def test_prior_of_distant_contacts_does_not_overflow():
-    """E0 of a contact at 6 A with d = 0.15 A is about 1e50, beyond float32."""
-    a = np.log(20.0) / 0.15
-    steep = type(PRIOR)(TYPES, np.full((2, 2), 0.05 * np.exp(a * 6.0) / a), np.full((2, 2), a))
-    model = BeadModel(network_spec(cutoff_A=8.0), steep).float()
-    cell, types = 30.0 * np.eye(3), np.array([0, 1])
-    _, prior, _ = evaluate(model, np.array([[0.0, 0, 0], [6.0, 0, 0]]), cell, types, torch.float32)
-    assert prior.sum() == pytest.approx(0.05 / a, rel=1e-4)
 
 
 def test_beads_out_of_reach_do_not_interact():
     cell, types = 40.0 * np.eye(3), np.array([0, 1])
     model = make_model(1)
     far = evaluate(model, np.array([[0.0, 0, 0], [5.01, 0, 0]]), cell, types)
-    assert not far[2].any()
+    assert not far[1].any()
     near = evaluate(model, np.array([[0.0, 0, 0], [4.0, 0, 0]]), cell, types)
-    assert near[2].any()
+    assert near[1].any()
 
 
 def test_seed_decides_and_the_global_state_stays():
@@ -162,7 +141,7 @@ def test_seed_decides_and_the_global_state_stays():
 
 def test_file_round_trip_is_equal_to_the_bit(tmp_path):
     model = make_model(8)
-    save_model(tmp_path, model, {"training": {"seed": 8}})
+    save_model(tmp_path, model, PRIOR, {"training": {"seed": 8}})
     back = load_model(tmp_path)
     assert back.spec == model.spec
     assert back.type_names == TYPES
@@ -182,7 +161,7 @@ def test_file_round_trip_is_equal_to_the_bit(tmp_path):
 
 @pytest.mark.parametrize("fault", ["missing", "extra", "not finite", "shape"])
 def test_weights_that_do_not_fit_are_refused(tmp_path, fault):
-    save_model(tmp_path, make_model(), {})
+    save_model(tmp_path, make_model(), PRIOR, {})
     path = tmp_path / "weights.safetensors"
     weights = load_file(path)
     name = sorted(weights)[0]
@@ -203,20 +182,20 @@ def test_weights_that_do_not_fit_are_refused(tmp_path, fault):
 
 @pytest.mark.parametrize("key", ["format", "units", "network", "prior"])
 def test_settings_that_do_not_fit_are_refused(tmp_path, key):
-    save_model(tmp_path, make_model(), {})
+    save_model(tmp_path, make_model(), PRIOR, {})
     path = tmp_path / "network.json"
     settings = json.loads(path.read_text(encoding="utf-8"))
     settings[key] = {"length": "nm"}
     path.write_text(json.dumps(settings), encoding="utf-8")
     with pytest.raises(InputError) as caught:
-        load_model(tmp_path)
+        (load_prior if key == "prior" else load_model)(tmp_path)
     assert caught.value.source == str(path)
 
 
 def test_loading_executes_nothing(tmp_path):
     """A pickle in the place of the weights is refused and not run."""
     folder = tmp_path / "model"
-    save_model(folder, make_model(), {})
+    save_model(folder, make_model(), PRIOR, {})
     sprung = tmp_path / "sprung"
     trap = pickle.dumps(Trap(sprung))
     (folder / "weights.safetensors").write_bytes(trap)

@@ -6,13 +6,12 @@ import numba
 import numpy as np
 import pytest
 import torch
-from bead_cases import CELLS, PRIOR, configuration, make_model, network_spec
+from bead_cases import CELLS, configuration, make_model, network_spec
 from cgdistill.core.errors import InputError
 from cgdistill.forcefield.hipnn import network_potential
 from cgdistill.forcefield.hipnn.hippynn_import import compile_kernels
 from cgdistill.forcefield.hipnn.model import BeadModel
 from cgdistill.forcefield.hipnn.network_potential import JointNetworkPotential, NetworkPotential
-from cgdistill.forcefield.prior import RepulsivePrior
 
 
 @pytest.fixture(autouse=True)
@@ -39,11 +38,9 @@ def test_mean_of_models_is_the_mean_of_their_evaluations(cell):
     together = potential(*members)
     assert together.cutoff_A == 5.0
     mean = together.evaluate(positions, CELLS[cell], types)
-    # Evaluated with the longest cutoff each: the prior has no cutoff of its own.
-    single = [potential(member, make_model(1)).evaluate(positions, CELLS[cell], types) for member in members]
-    extra = potential(make_model(1)).evaluate(positions, CELLS[cell], types)
+    single = [potential(member).evaluate(positions, CELLS[cell], types) for member in members]
     for name in ("energy_kcal_mol", "forces_kcal_mol_A", "virial_kcal_mol", "bead_energies_kcal_mol"):
-        parts = [2 * getattr(part, name) - getattr(extra, name) for part in single]
+        parts = [getattr(part, name) for part in single]
         np.testing.assert_allclose(getattr(mean, name), sum(parts) / 3, rtol=1e-9, atol=1e-9)
 
 
@@ -107,7 +104,7 @@ def test_skin_does_not_change_the_result():
 
 
 def test_models_of_other_bead_types_or_none_are_refused():
-    stranger = BeadModel(network_spec(), RepulsivePrior(("Cl", "Cho"), PRIOR.E0_kcal_mol, PRIOR.a_per_A))
+    stranger = BeadModel(network_spec(), ("Cl", "Cho"))
     with pytest.raises(InputError, match="bead types"):
         potential(make_model(), stranger)
     with pytest.raises(InputError, match="bead types"):
@@ -138,13 +135,8 @@ MORE_CELLS = {
 
 
 def strong_model(n_types=2, order=2, seed=1, **changes):
-    """A model in float64 whose network pushes about as hard as its prior: the prior hides no error of the network."""
-    rng = np.random.default_rng(n_types)
-    E0, a = (
-        values + values.T for values in (rng.uniform(80, 150, (n_types,) * 2), rng.uniform(0.9, 1.1, (n_types,) * 2))
-    )
-    prior = RepulsivePrior(("Cho", "Cl", "Urea")[:n_types], E0, a)
-    model = BeadModel(network_spec(order, **changes), prior, seed).double().eval()
+    """A model in float64 with forces of some kcal/mol/A."""
+    model = BeadModel(network_spec(order, **changes), ("Cho", "Cl", "Urea")[:n_types], seed).double().eval()
     with torch.no_grad():
         model.modules_.energy.layers[1].weight *= 100.0
     return model
@@ -170,16 +162,6 @@ def assert_same(found, expected, tolerance):
         one, other = getattr(found, name), getattr(expected, name)
         assert np.abs(one - other).max() <= tolerance * rms(other), name
     assert found.energy_kcal_mol == pytest.approx(found.bead_energies_kcal_mol.sum(), rel=1e-12)
-
-
-def test_the_networks_of_these_tests_count():
-    """Forces of network and prior are of one size."""
-    model, where = strong_model(), system()
-    both = potential(model).evaluate(*where).forces_kcal_mol_A
-    with torch.no_grad():
-        model.modules_.energy.layers[1].weight.zero_()
-    prior = potential(model).evaluate(*where).forces_kcal_mol_A
-    assert 0.5 < rms(both - prior) / rms(prior) < 5
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
-from bead_cases import bead_topology, make_model
+from bead_cases import PRIOR, bead_topology, make_model
 from cgdistill.analysis.noise_ceiling import (
     BEATEN,
     COLUMNS,
@@ -212,7 +212,7 @@ def test_bad_input_is_refused():
 @pytest.mark.parametrize(("best_epoch", "epochs", "expected"), [(12, 12, True), (40, 90, False), (95, 100, True)])
 def test_training_that_was_cut_off_is_seen(tmp_path, best_epoch, epochs, expected):
     facts = {"training": {"training": {"max_epochs": 100 if epochs > 12 else 12}, "best_epoch": best_epoch}}
-    save_model(tmp_path / "seed-1", make_model(1), facts)
+    save_model(tmp_path / "seed-1", make_model(1), PRIOR, facts)
     assert was_cut_off(tmp_path / "seed-1") is expected
 
 
@@ -228,7 +228,7 @@ def test_from_files(tmp_path):
     predictions = models(forces, 2, n=3)
     for name, values in predictions.items():
         facts = {"training": {"training": {"max_epochs": 50}, "best_epoch": 20}}
-        save_model(tmp_path / name, make_model(1), facts)
+        save_model(tmp_path / name, make_model(1), PRIOR, facts)
         own = single_predictions(name, ModelOutput(values.astype("f4"), np.zeros(values.shape[:2])), TYPES)
         write_predictions(tmp_path / name / "predictions.h5", own, {})
     paths = [tmp_path / name / "predictions.h5" for name in predictions]

@@ -29,7 +29,7 @@ def test_pairs_and_targets_are_those_of_the_frames_asked_for(beads_path):
 def test_a_batch_is_its_frames_side_by_side(beads_path):
     with BeadFile(beads_path) as beads:
         frames = PairFrames.from_beads(beads, np.arange(4), CUTOFF_A)
-    frames.targets["E"] = torch.arange(4.0)
+    frames = frames.with_targets({"E": torch.arange(4.0)})
     batch = frames.batch([2, 0])
     n_beads = len(frames.bead_types)
     assert batch.species.shape == (2, n_beads)
@@ -45,7 +45,7 @@ def test_a_batch_is_its_frames_side_by_side(beads_path):
 def test_batches_keep_the_order_and_the_rest(beads_path):
     with BeadFile(beads_path) as beads:
         frames = PairFrames.from_beads(beads, np.arange(5), CUTOFF_A)
-    frames.targets["E"] = torch.arange(5.0)
+    frames = frames.with_targets({"E": torch.arange(5.0)})
     batches = list(frames.batches(np.array([4, 1, 0, 3, 2]), 2))
     assert [batch.targets["E"].tolist() for batch in batches] == [[4.0, 1.0], [0.0, 3.0], [2.0]]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from bead_cases import make_model
+from bead_cases import PRIOR, make_model
 from cgdistill.core.errors import InputError
 from cgdistill.data.beads import BeadFile
 from cgdistill.data.pair_frames import PairFrames
@@ -21,7 +21,7 @@ from cgdistill.training.predictions import read_predictions
 def folders(tmp_path):
     """Two teachers that differ in their weights."""
     for seed in (1, 2):
-        save_model(tmp_path / f"seed-{seed}", make_model(seed), {})
+        save_model(tmp_path / f"seed-{seed}", make_model(seed), PRIOR, {})
     write_split(tmp_path / "split.json", Split(np.arange(6), np.arange(6, 8), np.array([9, 11])), {})
     return [tmp_path / "seed-1", tmp_path / "seed-2"]
 
@@ -30,6 +30,7 @@ def test_each_teacher_predicts_all_frames_and_is_checked(folders, tmp_path, bead
     predict_teachers(folders, beads_path, tmp_path / "split.json", 5, 7, "cpu")
     with BeadFile(beads_path) as beads:
         frames = PairFrames.from_beads(beads, np.arange(12), 5.0)
+        frames = frames.with_prior(PRIOR.forces_in_file(beads, np.arange(12)))
     for folder in folders:
         written = read_predictions(folder / "predictions.h5")
         expected = predict(load_model(folder), frames, np.arange(12), 3, "cpu")
@@ -48,6 +49,6 @@ def test_each_teacher_predicts_all_frames_and_is_checked(folders, tmp_path, bead
 
 
 def test_teachers_of_other_cutoffs_are_refused(folders, tmp_path, beads_path):
-    save_model(tmp_path / "seed-3", make_model(3, cutoff_A=4.0), {})
+    save_model(tmp_path / "seed-3", make_model(3, cutoff_A=4.0), PRIOR, {})
     with pytest.raises(InputError, match="one cutoff"):
         predict_teachers([*folders, tmp_path / "seed-3"], beads_path, tmp_path / "split.json", 5, 7, "cpu")

@@ -45,13 +45,14 @@ def frames(beads_path):
     """Ten frames; the teacher's targets are those of another model, the forces F noise."""
     with BeadFile(beads_path) as beads:
         frames = PairFrames.from_beads(beads, np.arange(10), 5.0)
+        frames = frames.with_prior(PRIOR.forces_in_file(beads, np.arange(10)))
     teacher = predict(make_model(99), frames, np.arange(10), 5, "cpu")
-    frames.targets |= {
+    targets = {
         "f": torch.as_tensor(teacher.forces_kcal_mol_A),
         "epsilon": torch.as_tensor(teacher.epsilon_kcal_mol),
         "E": torch.as_tensor(teacher.epsilon_kcal_mol.sum(axis=1)),
     }
-    return frames
+    return frames.with_targets(targets)
 
 
 def trainer(frames, weights=ALL, seed=1, spec=SPEC, model=None, objective=None, checkpoint=None, key="", **options):
@@ -138,14 +139,25 @@ def test_terms_of_several_models_are_those_of_each(sizes):
             assert together[name][number].item() == pytest.approx(term.item())
 
 
-def test_energies_do_not_hold_the_prior_and_forces_do(frames):
-    batch = frames.batch([0, 1])
-    model = make_model(1)
-    (output,) = BeadModel.evaluate_together([model], [batch])
-    network, prior, forces = model.energies_and_forces(batch.species, batch.first, batch.second, batch.vectors_A)
-    assert prior.abs().max() > 0
-    torch.testing.assert_close(output.epsilon_kcal_mol, network)
-    torch.testing.assert_close(output.forces_kcal_mol_A, forces)
+def test_networks_learn_what_the_prior_leaves(frames, beads_path):
+    """Labels less the prior's forces in batches; predictions and labels of the whole force field outside of them."""
+    with BeadFile(beads_path) as beads:
+        forces = PRIOR.forces_in_file(beads, np.arange(10))
+    assert np.abs(forces).max() > 0.1
+    alone = PairFrames(frames.bead_types, frames.first, frames.second, frames.vectors_A, frames.targets)
+    whole, model, indices = alone.with_prior(forces), make_model(1), np.arange(2)
+    plain, again = alone.batch([0, 1]), whole.with_targets({"f": frames.targets["f"]})
+    for batch in (whole.batch([0, 1]), again.batch([0, 1])):
+        for name in ("F", "f"):
+            expected = plain.targets[name].numpy() - forces[:2]
+            np.testing.assert_allclose(batch.targets[name].numpy(), expected, rtol=0, atol=1e-5)
+        for name in ("E", "epsilon"):
+            assert torch.equal(batch.targets[name], plain.targets[name])
+    found, network = (predict(model, own, indices, 2, "cpu") for own in (whole, alone))
+    np.testing.assert_allclose(found[0], network[0] + forces[:2], rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(found[1], network[1])
+    for name, values in frames.targets.items():
+        assert torch.equal(whole.targets[name], values)
 
 
 def test_history_holds_the_loss_of_the_whole_validation_set(frames):

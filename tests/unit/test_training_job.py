@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bead_cases import bead_topology, make_frames, network_spec, write_beads
+from bead_cases import PRIOR_SETTINGS, TYPES, bead_topology, make_frames, network_spec, write_beads
 from cgdistill.core.errors import InputError
 from cgdistill.data.beads import BeadFile
 from cgdistill.data.pair_frames import PairFrames
 from cgdistill.data.split import Split, write_split
 from cgdistill.forcefield.hipnn.model import load_model, read_settings
-from cgdistill.forcefield.prior import fit_prior, write_prior
+from cgdistill.forcefield.prior.terms import fit_prior, read_prior, write_prior
 from cgdistill.io.csv_tables import read_provenance, read_table
 from cgdistill.provenance.record import sha256_of
 from cgdistill.runtime.signals import Interrupted
@@ -39,7 +39,7 @@ def inputs(tmp_path_factory, beads_path) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("inputs")
     write_split(folder / "split.json", Split(**{name: np.array(part) for name, part in PARTS.items()}), {})
     frames, types = make_frames(12)
-    write_prior(folder / "prior.csv", fit_prior([frames], bead_topology(types), 0.15, 0.05, 1.5), {})
+    write_prior(folder / "prior.csv", fit_prior([frames], bead_topology(types), PRIOR_SETTINGS), {})
     return {"beads": beads_path, "split": folder / "split.json", "prior": folder / "prior.csv"}
 
 
@@ -65,6 +65,7 @@ def predictions(tmp_path_factory, inputs, teacher) -> Path:
     """The teacher's predictions on all frames."""
     with BeadFile(inputs["beads"]) as beads:
         frames = PairFrames.from_beads(beads, np.arange(12), 5.0)
+        frames = frames.with_prior(read_prior(inputs["prior"], TYPES).forces_in_file(beads, np.arange(12)))
     found = predict(load_model(teacher), frames, np.arange(12), 4, "cpu")
     path = tmp_path_factory.mktemp("predictions") / "predictions.h5"
     write_predictions(path, single_predictions("seed-1", found, frames.bead_types), {})
@@ -98,6 +99,7 @@ def test_metrics_are_those_of_the_saved_weights_on_each_part(teacher, inputs):
     with BeadFile(inputs["beads"]) as beads:
         for part, indices in PARTS.items():
             frames = PairFrames.from_beads(beads, indices, 5.0)
+            frames = frames.with_prior(read_prior(inputs["prior"], TYPES).forces_in_file(beads, indices))
             found = predict(model, frames, np.arange(len(indices)), 4, "cpu")
             target = beads.frames(indices).forces_kcal_mol_A
             expected = metrics_table({"F": target}, found, frames.bead_types, model.type_names)
@@ -110,6 +112,7 @@ def test_metrics_are_those_of_the_saved_weights_on_each_part(teacher, inputs):
 def test_predictions_are_those_of_the_saved_weights_on_the_test_frames(teacher, inputs):
     with BeadFile(inputs["beads"]) as beads:
         frames = PairFrames.from_beads(beads, PARTS["test"], 5.0)
+        frames = frames.with_prior(read_prior(inputs["prior"], TYPES).forces_in_file(beads, PARTS["test"]))
     found = predict(load_model(teacher), frames, np.arange(2), 1, "cpu")
     written = read_predictions(teacher / "test_predictions.h5")
     expected = single_predictions("seed-1", found, frames.bead_types)

@@ -1,11 +1,11 @@
-"""Fit the repulsive prior to the training frames.
+"""Fit the prior to the training frames.
 
 Inputs: beads, split. Output: prior.
 """
 
 from cgdistill.data.beads import BeadFile
 from cgdistill.data.split import read_split
-from cgdistill.forcefield.prior import fit_prior, write_prior
+from cgdistill.forcefield.prior.terms import fit_prior, write_prior
 from cgdistill.provenance.record import stamp
 from cgdistill.runtime.job import job, progress
 
@@ -19,8 +19,8 @@ with job(snakemake.log[0]) as log:
         table = fit_prior(
             progress(chunks, len(starts), "closest pairs", "chunks"),
             beads.topology,
+            snakemake.params.prior,
             source=snakemake.input.beads,
-            **snakemake.params.prior,
         )
     log.info("prior:\n%s", table.to_string(index=False))
     write_prior(snakemake.output.prior, table, stamp(snakemake.params.prior, dict(snakemake.input.items())))

@@ -13,7 +13,7 @@ from cgdistill.runtime.job import job
 
 with job(snakemake.log[0], snakemake.threads) as log, ExitStack() as stack:
     import torch
-    from cgdistill.export.model_folder import load_networks, read_card, written_mliap
+    from cgdistill.export.model_folder import load_exported, read_card, written_mliap
     from cgdistill.forcefield.hipnn.network_potential import JointNetworkPotential
     from cgdistill.md.lammps_engine import MliapModel
     from cgdistill.md.protocol import SimulationSpec
@@ -25,7 +25,7 @@ with job(snakemake.log[0], snakemake.threads) as log, ExitStack() as stack:
     limits = {**params.simulation["limits"], "keep_frames": params.keep_frames}
     spec, device = SimulationSpec.from_config({**params.simulation, "limits": limits}), choose_device(params.device)
     folder = Path(source.card).parent
-    networks, excluded = load_networks(folder), read_card(folder).get("excluded", "")
+    force_field, excluded = load_exported(folder), read_card(folder).get("excluded", "")
     inputs = {name: source[name] for name in ("card", "beads", "split")}
     provenance = stamp(params.simulation, inputs, code=params.code)
     plans = []
@@ -47,13 +47,15 @@ with job(snakemake.log[0], snakemake.threads) as log, ExitStack() as stack:
                     identity={**model, "replica": run["replica"], "start_frame": chosen},
                     provenance=provenance,
                     excluded=excluded,
+                    styles=force_field.prior.lammps_styles(),
                 )
             )
     if spec.coupling == "mliap":
-        files = stack.enter_context(written_mliap({"model": networks}))
-        interaction = [MliapModel(files["model"], networks[0].type_names)] * len(plans)
+        files = stack.enter_context(written_mliap({"model": force_field}))
+        interaction = [MliapModel(files["model"], force_field.type_names)] * len(plans)
     else:
-        interaction = JointNetworkPotential([networks] * len(plans), topology.bead_types, spec.skin_A, device=device)
+        networks = [force_field.networks] * len(plans)
+        interaction = JointNetworkPotential(networks, topology.bead_types, spec.skin_A, device=device)
     records = run_simulations(
         interaction,
         plans,

@@ -23,7 +23,9 @@ from ..core.vocabulary import REFERENCE
 from ..data.beads import BeadFile, BeadTopology
 from ..data.pair_frames import PairFrames
 from ..data.split import read_split
-from ..forcefield.hipnn.model import BeadModel, load_model
+from ..forcefield.forcefield import load_force_field
+from ..forcefield.prior.base import InteractionTopology
+from ..forcefield.prior.terms import PriorTerms
 from ..geometry.neighbours import NeighbourList
 from ..io.lammps_dump import read_dump
 from ..provenance.record import sha256_of
@@ -127,16 +129,17 @@ def _measures(values: Sequence[np.ndarray]) -> dict[str, float]:
 
 
 def read_last_frames(
-    path: str | Path, topology: BeadTopology, n_frames: int, cutoff_A: float
+    path: str | Path, topology: BeadTopology, n_frames: int, cutoff_A: float, prior: PriorTerms
 ) -> tuple[PairFrames, list[int]]:
-    """The pairs of the last frames of a LAMMPS dump of the same beads, and the steps of these frames.
+    """Pairs and prior forces of the last frames of a LAMMPS dump of the same beads, and the steps of these frames.
 
     Raises
     ------
     InputError
         Other beads.
     """
-    frames, steps = PairFrames(topology.bead_types), []
+    frames, steps, prior_forces = PairFrames(topology.bead_types), [], []
+    prior_potential = prior.potential(InteractionTopology.of(topology), skin_A=0.0)
     neighbours = NeighbourList(cutoff_A, 0.0, topology.bead_types, topology.n_types)
     for frame in deque(read_dump(path) if Path(path).stat().st_size else (), maxlen=n_frames):
         if frame.types is None or not np.array_equal(frame.types - 1, topology.bead_types):
@@ -146,8 +149,10 @@ def read_last_frames(
         frames.first.append(torch.as_tensor(first.astype(np.int32)))
         frames.second.append(torch.as_tensor(second.astype(np.int32)))
         frames.vectors_A.append(torch.as_tensor(vectors.astype(np.float32)))
+        evaluation = prior_potential.evaluate(frame.positions_A, frame.cell_A, topology.bead_types)
+        prior_forces.append(evaluation.forces_kcal_mol_A)
         steps.append(frame.step)
-    return frames, steps
+    return frames.with_prior(np.array(prior_forces).reshape(-1, topology.n_beads, 3)), steps
 
 
 class _Teachers:
@@ -155,7 +160,8 @@ class _Teachers:
 
     def __init__(self, folders: Sequence[Path], device: torch.device, batch_size: int) -> None:
         self.device, self.batch_size = device, batch_size
-        self.models: list[BeadModel] = [load_model(folder).to(device) for folder in folders]
+        force_field = load_force_field(folders)
+        self.prior, self.models = force_field.prior, [model.to(device) for model in force_field.networks]
         cutoffs = {model.spec.cutoff_A for model in self.models}
         if len(cutoffs) != 1:
             raise InputError("teachers", "cutoffs / A", sorted(cutoffs), "one cutoff")
@@ -230,7 +236,7 @@ def compute_spread(
 
         tables = [_described(REFERENCE, REFERENCE, on_test_frames(), topology, bin_width_A)]
     for variant, path in trajectories.items():
-        frames, steps = read_last_frames(path, topology, n_frames, networks.cutoff_A)
+        frames, steps = read_last_frames(path, topology, n_frames, networks.cutoff_A, networks.prior)
         if not steps:
             log.info("%s: no frame to compare the teachers on", path)
             continue

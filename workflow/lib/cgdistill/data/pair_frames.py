@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..config.targets import ALL_ATOM_FORCES
+from ..config.targets import ALL_ATOM_FORCES, TARGETS
 from ..core.errors import InputError
 from ..geometry.neighbours import NeighbourList
 from ..runtime.job import progress
@@ -29,7 +29,7 @@ class Batch:
     species: (n_frames, n_beads) bead type + 1.
     first, second: (n_pairs,) indices into the flattened beads.
     vectors_A: (n_pairs, 3)
-    targets: by name; the first axis is that of the frames.
+    targets: what the networks learn, by name: forces less those of the prior; the first axis is that of the frames.
     """
 
     species: torch.Tensor
@@ -48,7 +48,8 @@ class PairFrames:
     bead_types: (n_beads,)
     first, second, vectors_A: per frame (n_pairs,), (n_pairs,), (n_pairs, 3), sorted by first and by type of second;
         in 32 bits, since a thousand frames of a thousand beads have 60 million pairs.
-    targets: by name; the first axis is that of the frames.
+    targets: by name, forces of the whole force field; the first axis is that of the frames.
+    prior_forces: (n_frames, n_beads, 3) forces of the prior, kcal/mol/A, float64; None if there is no prior.
     """
 
     bead_types: np.ndarray
@@ -56,6 +57,12 @@ class PairFrames:
     second: list[torch.Tensor] = field(default_factory=list)
     vectors_A: list[torch.Tensor] = field(default_factory=list)
     targets: dict[str, torch.Tensor] = field(default_factory=dict)
+    prior_forces: torch.Tensor | None = None
+    _network_targets: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self._network_targets:
+            self._network_targets = self._without_prior(self.targets)
 
     @classmethod
     def from_beads(
@@ -90,7 +97,7 @@ class PairFrames:
             if start == 0:
                 frames._check_fits(len(indices), available_bytes(), beads.path)
         if forces:
-            frames.targets[ALL_ATOM_FORCES] = torch.as_tensor(np.concatenate(forces))
+            return frames.with_targets({ALL_ATOM_FORCES: torch.as_tensor(np.concatenate(forces))})
         return frames
 
     def __len__(self) -> int:
@@ -98,7 +105,24 @@ class PairFrames:
 
     def with_targets(self, targets: Mapping[str, torch.Tensor]) -> PairFrames:
         """The same frames, sharing their pairs, with targets added or replaced."""
-        return replace(self, targets={**self.targets, **targets})
+        return replace(
+            self,
+            targets={**self.targets, **targets},
+            _network_targets={**self._network_targets, **self._without_prior(targets)},
+        )
+
+    def with_prior(self, forces_kcal_mol_A: np.ndarray) -> PairFrames:
+        """The same frames with the forces (n_frames, n_beads, 3) of the prior, subtracted from the targets once."""
+        return replace(self, prior_forces=torch.as_tensor(forces_kcal_mol_A), _network_targets={})
+
+    def _without_prior(self, targets: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Targets of the networks."""
+        if self.prior_forces is None:
+            return dict(targets)
+        return {
+            name: (values.double() - self.prior_forces).to(values.dtype) if not TARGETS[name].is_energy else values
+            for name, values in targets.items()
+        }
 
     def _check_fits(self, n_frames: int, available: int | None, source: Path) -> None:
         """Check that the pairs of all frames fit into memory, judged by the frames read so far."""
@@ -139,7 +163,7 @@ class PairFrames:
             first=torch.cat(firsts).to(device),
             second=torch.cat(seconds).to(device),
             vectors_A=torch.cat([self.vectors_A[index] for index in indices]).to(device),
-            targets={name: values[chosen].to(device) for name, values in self.targets.items()},
+            targets={name: values[chosen].to(device) for name, values in self._network_targets.items()},
         )
 
     def batches(

@@ -30,12 +30,20 @@ import torch
 
 from ..core.errors import InputError
 from ..data.beads import BeadTopology
+from ..forcefield.forcefield import ForceField, load_force_field
 from ..forcefield.hipnn.graph import mean_energy_node
-from ..forcefield.hipnn.model import MOST_PARAMETERS, UNITS, BeadModel, load_model, read_settings
+from ..forcefield.hipnn.model import MOST_PARAMETERS, UNITS, BeadModel, read_settings
 from ..forcefield.hipnn.plugin_model import plugin_reaches, write_plugin_model
 from ..io.csv_tables import read_table
 from ..io.untrusted import LARGEST_JSON_BYTES, NAME, read_json, regular_file_in
-from ..md.lammps_files import write_data_file, write_lammps_input, write_plugin_input
+from ..md.lammps_files import (
+    lammps_commands,
+    mliap_style,
+    plugin_style,
+    write_data_file,
+    write_lammps_input,
+    write_plugin_input,
+)
 from ..md.protocol import SimulationSpec
 from ..provenance.record import sha256_of
 from ..runtime.atomic_files import whole_file, write_json
@@ -53,17 +61,21 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _README = """\
 # {label} ({name})
 
-Coarse-grained force field of {n_networks} HIP-NN-TS network{plural} with a repulsive prior, made by cgdistill.
+Coarse-grained force field of {n_networks} HIP-NN-TS network{plural} and a prior ({terms}), made by cgdistill.
 Bead types in order: {types}. Units: A, kcal/mol, g/mol (LAMMPS `units real`). Cutoff: {cutoff_A:g} A.
-{averaged}
-- In Python: `cgdistill.export.model_folder.load_networks(folder)` reads the weights (safetensors, no code is
-  executed), and `cgdistill.forcefield.hipnn.network_potential.NetworkPotential` evaluates energy, forces, virial and
-  per-bead energies.
+{averaged}The network{plural} learned the difference to the prior: energies and forces of the force field are the sum of
+both. `mliap.pt` and `model.cgdistill` hold the network{plural} alone; the input scripts add the prior in LAMMPS's own
+styles:
+
+    {lammps}
+
+- In Python: `cgdistill.export.model_folder.load_exported(folder)` reads weights and prior (safetensors and JSON, no
+  code is executed); its `potential()` evaluates energy, forces, virial and per-bead energies of the sum.
 - In LAMMPS with ML-IAP and Python (conda-forge builds for Linux have both):
   `TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1 lmp -in in.lammps` in this folder. `mliap.pt` is a pickle: it needs hippynn and
   cgdistill installed, and torch refuses it without that variable, since a pickle can run any program. Where the folder
   comes from somebody else, write it anew from the weights before LAMMPS reads it, and read `in.lammps`:
-  `python -P -c "from cgdistill.export.model_folder import *; export_mliap('mliap.pt', load_networks('.'))"`.
+  `python -P -c "from cgdistill.export.model_folder import *; export_mliap('mliap.pt', load_exported('.').networks)"`.
   Networks of more than one interaction layer are wrong there unless that LAMMPS passes on the features of ghosts.
 """
 
@@ -76,7 +88,7 @@ _PLUGIN_README = """\
 
 
 def export_mliap(path: str | Path, models: Sequence[BeadModel]) -> None:
-    """Write the ML-IAP unified object of the mean of one or more models for LAMMPS.
+    """Write the ML-IAP unified object of the mean of one or more networks, without their prior, for LAMMPS.
 
     LAMMPS knows the bead types by their names, in the order of the model.
     """
@@ -113,16 +125,16 @@ def _order_links(graph: Any) -> None:
 
 
 @contextmanager
-def written_mliap(networks: Mapping[str, Sequence[BeadModel]]) -> Iterator[dict[str, Path]]:
-    """ML-IAP files of models by name, written here and for as long as the context lasts.
+def written_mliap(force_fields: Mapping[str, ForceField]) -> Iterator[dict[str, Path]]:
+    """ML-IAP files of the networks of force fields by name, written here and for as long as the context lasts.
 
     LAMMPS executes what such a file holds. So a run does not read the one of a model folder, whose weights were checked
     but whose pickle was not.
     """
     with TemporaryDirectory(prefix="cgdistill-mliap-") as place:
-        files = {name: Path(place) / f"{number}.pt" for number, name in enumerate(networks)}
+        files = {name: Path(place) / f"{number}.pt" for number, name in enumerate(force_fields)}
         for name, path in files.items():
-            export_mliap(path, networks[name])
+            export_mliap(path, force_fields[name].networks)
         yield files
 
 
@@ -162,15 +174,15 @@ def export_model(
     Raises
     ------
     InputError
-        Networks of different bead types, or a name that no folder can have.
+        Networks of different bead types or priors, or a name that no folder can have.
     """
     folder = Path(folder)
     for name in networks:
         _check_name(name, folder)
-    models = {name: load_model(source) for name, source in networks.items()}
-    kinds = {model.type_names for model in models.values()}
-    if kinds != {topology.type_names}:
-        raise InputError(folder, "bead types", sorted(kinds), topology.type_names)
+    force_field = load_force_field(list(networks.values()))
+    models = dict(zip(networks, force_field.networks, strict=True))
+    if force_field.type_names != topology.type_names:
+        raise InputError(folder, "bead types", force_field.type_names, topology.type_names)
     for name, source in networks.items():
         target = folder / "networks" / name
         target.mkdir(parents=True, exist_ok=True)
@@ -189,14 +201,15 @@ def export_model(
         masses,
         comment=f"start frame for {facts['name']}",
     )
-    write_lammps_input(folder / "in.lammps", "mliap.pt", "start.data", topology.type_names, simulation, velocity_seed)
+    prior, names = force_field.prior.lammps_styles(), topology.type_names
+    styles = [mliap_style("mliap.pt", names), *prior]
+    write_lammps_input(folder / "in.lammps", styles, "start.data", simulation, velocity_seed)
     in_reach = all(plugin_reaches(model.spec) for model in models.values())
     if in_reach:
         write_plugin_model(folder / "model.cgdistill", list(models.values()))
-        write_plugin_input(
-            folder / "in.plugin.lammps", "model.cgdistill", "start.data", topology.type_names, simulation, velocity_seed
-        )
-    cutoff_A = max(model.spec.cutoff_A for model in models.values())
+        styles = [plugin_style("model.cgdistill", names), *prior]
+        write_plugin_input(folder / "in.plugin.lammps", styles, "start.data", simulation, velocity_seed)
+    cutoff_A = force_field.network_cutoff_A
     write_json(
         folder / "card.json",
         {
@@ -216,7 +229,8 @@ def export_model(
                 }
                 for name, model in models.items()
             },
-            "evaluation": "mean of energies and forces over the networks",
+            "prior": {"parameters": force_field.prior.to_dict(), "lammps": lammps_commands(prior)},
+            "evaluation": "sum of the prior and the mean of the networks",
             **facts,
         },
     )
@@ -227,6 +241,8 @@ def export_model(
         n_networks=len(models),
         plural="s" if several else "",
         types=", ".join(topology.type_names),
+        terms=", ".join(term.name for term in force_field.prior.terms),
+        lammps="\n    ".join(lammps_commands(prior)),
         cutoff_A=cutoff_A,
         averaged="All networks are evaluated at each step; energy and forces are their mean.\n" if several else "",
     )
@@ -268,8 +284,8 @@ def _check_name(name: str, source: Path) -> None:
         raise InputError(source, "networks", f"the name {name!r}", f"a name that matches {NAME.pattern}")
 
 
-def load_networks(folder: str | Path) -> list[BeadModel]:
-    """The networks of a model folder, checked against its card.
+def load_exported(folder: str | Path) -> ForceField:
+    """The force field of a model folder, checked against its card.
 
     Executes nothing that the folder brings, and takes no more memory than the weights that are in it.
 
@@ -277,10 +293,10 @@ def load_networks(folder: str | Path) -> list[BeadModel]:
     ------
     InputError
         A network of the card is missing, leads out of the folder, or has other weights or settings than the card says;
-        a file is damaged or not what it should be; networks of different bead types.
+        a file is damaged or not what it should be; networks of different bead types or priors.
     """
     folder, card = Path(folder), read_card(folder)
-    models = []
+    names = list(card["networks"])
     for name, entry in card["networks"].items():
         for file, (key, largest_bytes) in _NETWORK_FILES.items():
             path = regular_file_in(folder, f"networks/{name}/{file}", f"a file of network {name}, named by the card")
@@ -289,9 +305,10 @@ def load_networks(folder: str | Path) -> list[BeadModel]:
             digest = sha256_of(path)
             if digest != entry[key]:
                 raise InputError(path, "sha256", digest, f"{entry[key]}, as the card says")
-        model = load_model(folder / "networks" / name)
-        if list(model.type_names) != card.get("bead_types"):
-            where = folder / "networks" / name / "network.json"
-            raise InputError(where, "type_names", list(model.type_names), f"{card.get('bead_types')}, as the card says")
-        models.append(model)
-    return models
+    force_field = load_force_field([folder / "networks" / name for name in names])
+    if list(force_field.type_names) != card.get("bead_types"):
+        where = folder / "networks" / names[0] / "network.json"
+        raise InputError(
+            where, "type_names", list(force_field.type_names), f"{card.get('bead_types')}, as the card says"
+        )
+    return force_field

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ..core.units import BOLTZMANN_kcal_mol_K
+from ..forcefield.prior.repulsion import repulsion_energy
 from ..io.csv_tables import read_table
 from ..structure.files import read_curves
 from ..structure.metrics.rdf import RDF
@@ -41,8 +42,8 @@ def prior_figure(prior: pd.DataFrame, reference: pd.DataFrame, temperature_K: fl
     for axes, pair in zip(flat, prior.itertuples(index=False), strict=False):
         lowest = float(pair.lowest_distance_A)  # type: ignore[arg-type]
         r = np.linspace(max(0.0, lowest - 1.0), lowest + 4.0, 500)
-        repulsion = float(pair.E0_kcal_mol) * np.exp(-float(pair.a_per_A) * r)  # type: ignore[arg-type]
-        axes.plot(r, repulsion, color=_PRIOR_COLOUR)
+        log_E0, a_per_A = np.log(np.float64(pair.E0_kcal_mol)), np.float64(pair.a_per_A)  # type: ignore[arg-type]
+        axes.plot(r, repulsion_energy(log_E0, a_per_A, r), color=_PRIOR_COLOUR)
         names = {f"{pair.bead_1}-{pair.bead_2}", f"{pair.bead_2}-{pair.bead_1}"}
         curve = rdf[rdf["item"].isin(names) & (rdf["mean"] > 0)]
         mean_force = -BOLTZMANN_kcal_mol_K * temperature_K * np.log(curve["mean"].to_numpy(dtype=np.float64))

@@ -20,7 +20,8 @@ class ModelOutput(NamedTuple, Generic[Array]):
 
     Attributes
     ----------
-    forces_kcal_mol_A: (n_frames, n_beads, 3), prior included.
+    forces_kcal_mol_A: (n_frames, n_beads, 3). Those of a batch are the model's own, without the prior;
+        `training.evaluation` adds the prior.
     epsilon_kcal_mol: (n_frames, n_beads) per-bead energies, without the prior.
     """
 
@@ -45,9 +46,6 @@ class TrainableModel(Protocol):
         models: of this class and of equal settings, on one device.
         differentiable: whether gradients of the results run to the weights (to nothing else).
         """
-
-    def prior_forces(self, batch: Batch) -> torch.Tensor:
-        """Forces of the prior alone, (n_frames, n_beads, 3), kcal/mol/A."""
 
     def parameters(self) -> Iterator[torch.nn.Parameter]:
         """Trainable parameters, in a fixed order."""

@@ -32,6 +32,11 @@ _MAX_UNFILLED_BYTES, _MAX_COMPRESSION = 2**24, 2000
 _HEAP, _HEAP_HEADER_BYTES = b"GCOL\x01\0\0\0", 16
 
 
+def shown(value: object) -> str:
+    """A value of a file for a message; a whole number may have thousands of digits."""
+    return "a larger number" if isinstance(value, int) and abs(value) > 10**18 else repr(value)
+
+
 def regular_file_in(folder: str | Path, name: str, expected: str) -> Path:
     """Path of a regular file within a folder.
 

@@ -1,6 +1,7 @@
-"""LAMMPS as a library: one rank, forces from a `Potential` by ``fix external`` or from ML-IAP.
+"""LAMMPS as a library: one rank, a prior in LAMMPS's own styles, networks by ``fix external`` or by ML-IAP.
 
-``fix external`` calls back at each step for forces, energy and virial. An exception or a number that is
+``fix external`` calls back at each step for forces, energy and virial, which LAMMPS adds to those of its styles. An
+exception or a number that is
 not finite must not pass through LAMMPS: the callback returns zero forces, asks LAMMPS to leave the run
 after this step, and the cause is looked at behind it.
 """
@@ -18,8 +19,9 @@ import numpy as np
 
 from ..core.errors import InputError
 from ..forcefield.potential import Potential
+from ..forcefield.prior.base import LammpsStyle
 from ..runtime.machine_errors import disk_fault
-from .lammps_files import integrator, minimise_command
+from .lammps_files import integrator, lammps_commands, minimise_command, mliap_style
 from .lammps_library import load_lammps, mliap_works
 from .protocol import SimulationSpec
 from .system import BeadSystem, Frame
@@ -76,7 +78,9 @@ class Engine:
     Parameters
     ----------
     interaction:
-        A `Potential` (coupling ``external``) or an `MliapModel` (coupling ``mliap``).
+        A `Potential` (coupling ``external``) or an `MliapModel` (coupling ``mliap``), without what is in ``styles``.
+    styles:
+        Styles of LAMMPS that are added to it: those of the prior.
     restart:
         File of `write_restart` to go on from; without it the beads stand as in ``system``, at rest.
 
@@ -91,6 +95,7 @@ class Engine:
         interaction: Potential | MliapModel,
         system: BeadSystem,
         spec: SimulationSpec,
+        styles: Sequence[LammpsStyle] = (),
         restart: Path | None = None,
         log_path: Path | None = None,
     ) -> None:
@@ -106,19 +111,21 @@ class Engine:
         self._moving = False
         self._ids = np.arange(1, system.n_beads + 1)
         try:
-            self._prepare(interaction, restart)
+            self._prepare(interaction, styles, restart)
         except BaseException:
             self.close()
             raise
 
-    def _prepare(self, interaction: Potential | MliapModel, restart: Path | None) -> None:
+    def _prepare(
+        self, interaction: Potential | MliapModel, styles: Sequence[LammpsStyle], restart: Path | None
+    ) -> None:
         spec = self.spec
         self._commands("units real", "atom_style atomic", "atom_modify map array sort 0 0")
         if restart is None:
             self._create()
         else:
             self._commands("boundary p p p", "box tilt large", f"read_restart {_quoted(restart)}")
-        self._couple(interaction)
+        self._couple(interaction, styles)
         self._commands(
             f"neighbor {spec.skin_A!r} bin",
             "neigh_modify every 1 delay 0 check yes",
@@ -154,7 +161,7 @@ class Engine:
         if n != self.system.n_beads:
             raise InputError("start frame", "positions_A", f"{n} beads in the cell", self.system.n_beads)
 
-    def _couple(self, interaction: Potential | MliapModel) -> None:
+    def _couple(self, interaction: Potential | MliapModel, styles: Sequence[LammpsStyle]) -> None:
         if isinstance(interaction, MliapModel):
             if not mliap_works(self.lmp):
                 raise InputError(
@@ -163,9 +170,10 @@ class Engine:
                     "mliap, but this LAMMPS has no ML-IAP Python support",
                     "external, or a LAMMPS built with ML-IAP, PYTHON and MLIAP_ENABLE_PYTHON (conda-forge, Linux)",
                 )
-            names = " ".join(interaction.type_names)
-            self._commands(f"pair_style mliap unified {_quoted(interaction.path)} 0", f"pair_coeff * * {names}")
+            network = mliap_style(_quoted(interaction.path), interaction.type_names)
+            self._commands(*lammps_commands([network, *styles]))
             return
+        self._commands(*lammps_commands(styles))
         self._callback = _Callback(self.lmp, interaction, self.system)
         self._commands("fix potential all external pf/callback 1 1")
         self._commands("fix_modify potential energy yes virial yes")
@@ -385,7 +393,7 @@ class _Callback:
     ----------
     failure: why the simulation has blown up.
     error: what the potential, or this, failed with.
-    forces: (n_beads, 3) of the last evaluation, kcal/mol/A; not always finite.
+    forces: (n_beads, 3) of the last evaluation, those of LAMMPS's styles included, kcal/mol/A; not always finite.
     """
 
     def __init__(self, lmp: Any, potential: Potential, system: BeadSystem) -> None:
@@ -430,9 +438,12 @@ class _Callback:
         self._positions.insert(0, self._positions.pop())
         self._steps = [step, self._steps[0]]
         result = self.potential.evaluate(positions, self.system.cell_A, self.system.bead_types)
-        self.forces = forces = result.forces_kcal_mol_A
-        if not np.isfinite(forces).all():
-            broken = _not_within(forces, np.inf)
+        forces = result.forces_kcal_mol_A
+        # LAMMPS has computed its styles before it calls, contributions of ghosts included.
+        in_styles = np.asarray(self.lmp.numpy.extract_atom("f"))[:n_local]
+        self.forces = forces + (in_styles if in_order else in_styles[np.argsort(tags)])
+        if not np.isfinite(self.forces).all():
+            broken = _not_within(self.forces, np.inf)
             raise Unstable(f"forces are not finite, {self._some(broken)}", "not finite", beads=broken)
         if not np.isfinite(result.energy_kcal_mol) or not np.isfinite(result.virial_kcal_mol).all():
             raise Unstable("energy or virial is not finite", "not finite")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..forcefield.prior.base import LammpsStyle
 from ..geometry.cells import wrap
 from ..runtime.atomic_files import whole_file
 from .protocol import SimulationSpec
@@ -106,8 +107,7 @@ boundary p p p
 box tilt large
 read_data {data_file}
 
-pair_style mliap unified {model_file} 0
-pair_coeff * * {type_names}
+{interactions}
 
 """
 
@@ -130,8 +130,7 @@ read_data {data_file}
 replicate ${{nx}} ${{ny}} ${{nz}}
 
 plugin load ${{plugin}}
-pair_style cgdistill precision ${{precision}}
-pair_coeff * * {model_file} {type_names}
+{interactions}
 
 """
 
@@ -167,47 +166,57 @@ def minimise_command(spec: SimulationSpec) -> str:
     return f"minimize {tolerances} {settings.max_iterations} {10 * settings.max_iterations}"
 
 
-def write_lammps_input(
-    path: str | Path,
-    model_file: str,
-    data_file: str,
-    type_names: Sequence[str],
-    spec: SimulationSpec,
-    velocity_seed: int,
-) -> None:
-    """Write an input script that runs the protocol of ``spec`` with ``pair_style mliap unified``.
+def mliap_style(model_file: str, type_names: Sequence[str]) -> LammpsStyle:
+    """``pair_style mliap unified``; the names of the bead types in the order of the LAMMPS types."""
+    return LammpsStyle("pair", "mliap", f"unified {model_file} 0", (("* *", " ".join(type_names)),))
 
-    Parameters
-    ----------
-    model_file, data_file:
-        As seen from the folder where LAMMPS will run, without blanks.
-    type_names:
-        Bead types in the order of the LAMMPS types, by the names that the model knows.
+
+def plugin_style(model_file: str, type_names: Sequence[str]) -> LammpsStyle:
+    """``pair_style cgdistill``, its precision by the variable of the script; types as in `mliap_style`."""
+    return LammpsStyle(
+        "pair", "cgdistill", "precision ${precision}", (("* *", f"{model_file} {' '.join(type_names)}"),)
+    )
+
+
+def lammps_commands(styles: Sequence[LammpsStyle]) -> list[str]:
+    """Commands for the sum of some styles; several of one category are overlaid (pairs) or combined."""
+    commands = []
+    for category in dict.fromkeys(style.category for style in styles):
+        own = [style for style in styles if style.category == category]
+        parts = [f"{style.style} {style.arguments}".strip() for style in own]
+        joined = {"pair": "hybrid/overlay "}.get(category, "hybrid ") if len(own) > 1 else ""
+        commands.append(f"{category}_style {joined}{' '.join(parts)}")
+        for style in own:
+            name = f"{style.style} " if joined else ""
+            commands += [f"{category}_coeff {types} {name}{values}" for types, values in style.coefficients]
+    return commands
+
+
+def write_lammps_input(
+    path: str | Path, styles: Sequence[LammpsStyle], data_file: str, spec: SimulationSpec, velocity_seed: int
+) -> None:
+    """Write an input script that runs the protocol of ``spec``, with styles of which one is `mliap_style`.
+
+    Files are named as seen from the folder where LAMMPS will run, without blanks.
     """
-    _write_input(path, _MLIAP, model_file, data_file, type_names, spec, velocity_seed, "")
+    _write_input(path, _MLIAP, styles, data_file, spec, velocity_seed, "")
 
 
 def write_plugin_input(
-    path: str | Path,
-    model_file: str,
-    data_file: str,
-    type_names: Sequence[str],
-    spec: SimulationSpec,
-    velocity_seed: int,
+    path: str | Path, styles: Sequence[LammpsStyle], data_file: str, spec: SimulationSpec, velocity_seed: int
 ) -> None:
-    """As `write_lammps_input` with ``pair_style cgdistill``, for boxes replicated by ``-var nx 5 -var ny 5 -var nz 4``.
+    """As `write_lammps_input` with `plugin_style`, for boxes replicated by ``-var nx 5 -var ny 5 -var nz 4``.
 
     Velocities do not depend on the number of ranks.
     """
-    _write_input(path, _PLUGIN, model_file, data_file, type_names, spec, velocity_seed, " loop geom")
+    _write_input(path, _PLUGIN, styles, data_file, spec, velocity_seed, " loop geom")
 
 
 def _write_input(
     path: str | Path,
     head: str,
-    model_file: str,
+    styles: Sequence[LammpsStyle],
     data_file: str,
-    type_names: Sequence[str],
     spec: SimulationSpec,
     velocity_seed: int,
     loop: str,
@@ -215,8 +224,7 @@ def _write_input(
     equilibrate = f"run {spec.equilibration_steps}" if spec.equilibration_steps else ""
     text = (head + _PROTOCOL).format(
         data_file=data_file,
-        model_file=model_file,
-        type_names=" ".join(type_names),
+        interactions="\n".join(lammps_commands(styles)),
         skin_A=spec.skin_A,
         timestep_fs=spec.timestep_fs,
         thermo_steps=spec.steps(spec.thermo_every_ps),

@@ -40,6 +40,7 @@ from ..core.units import FS_PER_PS, ns_per_day
 from ..core.vocabulary import RunStatus
 from ..data.beads import BeadTopology
 from ..forcefield.potential import JointPotential, Potential
+from ..forcefield.prior.base import LammpsStyle
 from ..geometry.cells import wrap
 from ..geometry.neighbours import NeighbourList
 from ..io.csv_tables import write_table
@@ -86,6 +87,8 @@ class RunPlan:
     excluded:
         Why there is no run, since its model is not to be used: status ``excluded``, products without frames and rows.
         Empty otherwise.
+    styles:
+        Styles of LAMMPS that are added to the interaction: the prior of the model (`PriorTerms.lammps_styles`).
     """
 
     positions_A: np.ndarray
@@ -96,6 +99,7 @@ class RunPlan:
     identity: Mapping[str, Any]
     provenance: Mapping[str, Any]
     excluded: str = ""
+    styles: Sequence[LammpsStyle] = ()
 
 
 def run_simulation(
@@ -110,6 +114,7 @@ def run_simulation(
     checkpoint_dir: str | Path,
     identity: Mapping[str, Any],
     provenance: Mapping[str, Any],
+    styles: Sequence[LammpsStyle] = (),
     threads: int = 1,
     device: str = "cpu",
 ) -> dict[str, Any]:
@@ -117,7 +122,7 @@ def run_simulation(
 
     See `RunPlan` for the parameters of the run, `run_simulations` for all else; returns the content of run.json.
     """
-    plan = RunPlan(positions_A, cell_A, velocity_seed, out_dir, checkpoint_dir, identity, provenance)
+    plan = RunPlan(positions_A, cell_A, velocity_seed, out_dir, checkpoint_dir, identity, provenance, styles=styles)
     return run_simulations([interaction], [plan], topology, spec, threads=threads, device=device)[0]
 
 
@@ -291,6 +296,7 @@ class _Run:
                 # How many frames a run leaves for a look changes nothing else.
                 "spec": repr(replace(spec, limits=replace(spec.limits, keep_frames=0))),
                 "seed": plan.velocity_seed,
+                "styles": repr(plan.styles),
                 "system": _digest(system.positions_A, system.cell_A, system.bead_types, system.type_masses_g_mol),
                 "from": dict(plan.provenance),
             }
@@ -323,7 +329,7 @@ class _Run:
     def open(self, interaction: Potential | MliapModel) -> None:
         """Start LAMMPS, where the run begins or goes on."""
         restart = self.checkpoint.restart_path(self._state) if self._state else None
-        self._lammps = Engine(interaction, self.system, self.spec, restart)
+        self._lammps = Engine(interaction, self.system, self.spec, self.plan.styles, restart)
 
     @property
     def _engine(self) -> Engine:

@@ -18,7 +18,7 @@ def predict_each(
     batch_size: int,
     device: torch.device | str,
 ) -> list[ModelOutput[np.ndarray]]:
-    """Output of each model for the same frames, float32.
+    """Output of each model for the same frames, float32; forces with those of the prior (`PairFrames.prior_forces`).
 
     Parameters
     ----------
@@ -31,7 +31,12 @@ def predict_each(
         outputs = models[0].evaluate_together(models, [batch] * len(models))
         for parts, output in zip(batches, outputs, strict=True):
             parts.append(ModelOutput(*(values.detach().cpu().numpy() for values in output)))
-    return [ModelOutput(*map(np.concatenate, zip(*parts, strict=True))) for parts in batches]
+    joined = [ModelOutput(*map(np.concatenate, zip(*parts, strict=True))) for parts in batches]
+    if frames.prior_forces is None:
+        return joined
+    prior = frames.prior_forces[torch.as_tensor(indices)].numpy()
+    with np.errstate(over="ignore"):  # forces of overlapping beads may exceed 32 bits: they are not finite then
+        return [output._replace(forces_kcal_mol_A=(output[0] + prior).astype(np.float32)) for output in joined]
 
 
 def predict(

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 
 from ..data.beads import BeadFrames
-from ..forcefield.hipnn.model import BeadModel
-from ..forcefield.hipnn.network_potential import NetworkPotential
+from ..forcefield.forcefield import ForceField
 
 
 def check_gradient(
-    models: Sequence[BeadModel],
+    force_field: ForceField,
     frames: BeadFrames,
     bead_types: np.ndarray,
     n_components: int,
@@ -35,7 +32,7 @@ def check_gradient(
     -------
     ``n_components, rms_force_kcal_mol_A, rms_difference_kcal_mol_A, max_difference_kcal_mol_A, step_A``.
     """
-    potential = NetworkPotential(models, skin_A=0.5, dtype=torch.float64)
+    potential = force_field.potential(skin_A=0.5, dtype=torch.float64)
     rng = np.random.default_rng(seed)
     forces, differences = [], []
     for number in range(n_components):
@@ -50,8 +47,8 @@ def check_gradient(
             energies.append(potential.evaluate(moved, cell, bead_types).energy_kcal_mol)
         forces.append(analytic)
         differences.append(analytic + (energies[0] - energies[1]) / (2 * step_A))
-    for model in models:
-        model.float()
+    for network in force_field.networks:
+        network.float()
     return {
         "n_components": n_components,
         "rms_force_kcal_mol_A": float(np.sqrt(np.mean(np.square(forces)))),

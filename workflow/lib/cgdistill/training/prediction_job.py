@@ -14,7 +14,7 @@ from ..core.errors import InputError
 from ..data.beads import BeadFile
 from ..data.pair_frames import PairFrames
 from ..data.split import read_split
-from ..forcefield.hipnn.model import BeadModel, load_model
+from ..forcefield.forcefield import ForceField, load_force_field
 from ..io.csv_tables import write_table
 from ..provenance.record import stamp
 from ..runtime.devices import choose_device
@@ -54,10 +54,11 @@ def predict_teachers(
     Raises
     ------
     InputError
-        Models of different cutoffs.
+        Models of different cutoffs or priors.
     """
     chosen = choose_device(device)
-    models = [load_model(folder).to(chosen) for folder in folders]
+    force_field = load_force_field(folders)
+    models = [model.to(chosen) for model in force_field.networks]
     cutoffs = {model.spec.cutoff_A for model in models}
     if len(cutoffs) != 1:
         raise InputError("teachers", "cutoffs / A", sorted(cutoffs), "one cutoff")
@@ -74,30 +75,30 @@ def predict_teachers(
             )
             for folder, provenance in zip(folders, provenances, strict=True)
         ]
-        _predict_all_frames(models, beads, cutoffs.pop(), batch_size, chosen, writers)
+        _predict_all_frames(force_field, beads, batch_size, chosen, writers)
     for folder, model, provenance in zip(folders, models, provenances, strict=True):
-        check = check_gradient([model.cpu()], tested, types, N_COMPONENTS, seed)
+        check = check_gradient(ForceField(force_field.prior, (model.cpu(),)), tested, types, N_COMPONENTS, seed)
         log.info("%s: forces against finite differences: %s", folder.name, check)
         write_table(folder / "gradient_check.csv", pd.DataFrame([{"teacher": folder.name, **check}]), provenance)
 
 
 def _predict_all_frames(
-    models: Sequence[BeadModel],
+    teachers: ForceField,
     beads: BeadFile,
-    cutoff_A: float,
     batch_size: int,
     device: torch.device,
     writers: Sequence[PredictionWriter],
 ) -> None:
-    """Give the output of each model for all frames to its writer, some frames at a time."""
+    """Give the output of each network with the prior for all frames to its writer, some frames at a time."""
     # Whole batches: each holds the frames that it would hold if all frames were read at once.
     step = batch_size * -(-_FRAMES_AT_ONCE // batch_size)
     n_frames = len(beads)
     bar = Progress(n_frames, "predictions", "frames")
     for start in range(0, n_frames, step):
         numbers = np.arange(start, min(start + step, n_frames))
-        frames = PairFrames.from_beads(beads, numbers, cutoff_A, show=False).with_pairs_on(device)
-        outputs = predict_together_on_gpu(models, frames, np.arange(len(frames)), batch_size, device)
+        frames = PairFrames.from_beads(beads, numbers, teachers.network_cutoff_A, show=False).with_pairs_on(device)
+        frames = frames.with_prior(teachers.prior.forces_in_file(beads, numbers))
+        outputs = predict_together_on_gpu(teachers.networks, frames, np.arange(len(frames)), batch_size, device)
         for writer, output in zip(writers, outputs, strict=True):
             writer.append(output)
         bar.update(len(frames))

@@ -40,7 +40,7 @@ class Predictions:
 
     Attributes
     ----------
-    forces_kcal_mol_A: (n_frames, n_beads, 3), prior included.
+    forces_kcal_mol_A: (n_frames, n_beads, 3) of the whole force field, prior included.
     epsilon_kcal_mol: (n_frames, n_beads) per-bead energies of the network, centred per bead type.
     epsilon_constants_kcal_mol: (n_types,) mean per-bead energy of each bead type, which centring subtracted; 0 for a
         type without beads.
@@ -124,6 +124,8 @@ def write_predictions(path: str | Path, predictions: Predictions, provenance: Ma
 
 def _describe(file: h5py.File, members: Sequence[str], provenance: Mapping[str, Any]) -> None:
     file.attrs["format"] = FORMAT
+    file.attrs["forces"] = "network and prior"
+    file.attrs["epsilon"] = "network"
     file.attrs["members"] = json.dumps(tuple(members))
     file.attrs["provenance"] = json.dumps(dict(provenance))
 

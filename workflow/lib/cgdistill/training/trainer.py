@@ -171,9 +171,10 @@ class Trainer(Generic[Model]):
 
     def prior_r2(self) -> float:
         """R² of the forces of the prior alone against F on the validation frames."""
-        batches = self.data.batches(self.data.valid, self.spec.evaluation_batch_size)
-        forces = torch.cat([self.model.prior_forces(batch).cpu() for batch in batches]).numpy()
-        return self._force_r2(forces)
+        prior = self.data.frames.prior_forces
+        if prior is None:
+            return self._force_r2(np.zeros(self.data.valid_targets(ALL_ATOM_FORCES).shape))
+        return self._force_r2(prior[self.data.valid].numpy())
 
     def _force_r2(self, forces_kcal_mol_A: np.ndarray) -> float:
         """R² of forces on the validation frames against F."""

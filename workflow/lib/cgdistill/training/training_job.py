@@ -18,7 +18,7 @@ from ..data.beads import BeadFile
 from ..data.pair_frames import PairFrames
 from ..data.split import PARTS, read_split
 from ..forcefield.hipnn.model import BeadModel, NetworkSpec, save_model
-from ..forcefield.prior import read_prior
+from ..forcefield.prior.terms import PriorTerms, read_prior
 from ..forcefield.trainable import ModelOutput
 from ..geometry.cells import perpendicular_widths_A
 from ..io.csv_tables import write_table
@@ -142,14 +142,14 @@ class _JobData:
     frames: of each task, with its targets; their pairs are shared.
     parts: by part of the split, the places of its frames within ``frames``.
     frame_numbers: (n_frames,) in the bead file.
-    type_names: names of the bead types.
+    prior: whose forces the targets of the networks do without.
     device: of the training.
     """
 
     frames: Sequence[PairFrames]
     parts: Mapping[str, np.ndarray]
     frame_numbers: np.ndarray
-    type_names: tuple[str, ...]
+    prior: PriorTerms
     device: torch.device
 
 
@@ -167,9 +167,10 @@ def _read_data(
         numbers = split.known()
         targets = [teacher_targets(task.predictions, beads, numbers) if task.predictions else {} for task in tasks]
         frames = PairFrames.from_beads(beads, numbers, cutoff_A).with_pairs_on(device)
-        type_names = beads.topology.type_names
+        prior = read_prior(inputs.prior, beads.topology.type_names)
+        frames = frames.with_prior(prior.forces_in_file(beads, numbers))
     parts = {name: np.searchsorted(numbers, split.part(name)) for name in PARTS}
-    return _JobData([frames.with_targets(values) for values in targets], parts, numbers, type_names, device)
+    return _JobData([frames.with_targets(values) for values in targets], parts, numbers, prior, device)
 
 
 def teacher_targets(path: str | Path, beads: BeadFile, indices: np.ndarray) -> dict[str, torch.Tensor]:
@@ -197,7 +198,7 @@ def _train_by_epochs(
 ) -> list[tuple[Trainer[BeadModel], dict[str, Any]]]:
     """Finished training of each task with its provenance."""
     network, training = NetworkSpec(**settings.network), TrainingSpec(**settings.training)
-    prior, policy = read_prior(inputs.prior, data.type_names), FailurePolicy(**settings.failures)
+    type_names, policy = data.prior.type_names, FailurePolicy(**settings.failures)
     objective, record = Objective.constant(settings.weights), settings.record()
     trainers, provenances = [], []
     for task, frames in zip(tasks, data.frames, strict=True):
@@ -206,7 +207,7 @@ def _train_by_epochs(
         key = state_key(record, task.seed, provenance["inputs"])
         trainers.append(
             Trainer(
-                BeadModel(network, prior, derive(task.seed, "weights")),
+                BeadModel(network, type_names, derive(task.seed, "weights")),
                 TrainingData(
                     frames,
                     data.parts["train"],
@@ -227,7 +228,7 @@ def _train_by_epochs(
     log.info(
         "%s: %d parameters, %d training frames of %d beads, %s, loss weights %s",
         ", ".join(task.name for task in tasks),
-        network.n_parameters(len(data.type_names)),
+        network.n_parameters(len(type_names)),
         len(data.parts["train"]),
         len(data.frames[0].bead_types),
         data.device,
@@ -261,7 +262,7 @@ def _write_products(
         "failures": [failure.as_dict() for failure in trainer.failures],
         "excluded": trainer.excluded,
     }
-    save_model(task.out_dir, model.to("cpu"), {"training": facts, "provenance": provenance})
+    save_model(task.out_dir, model.to("cpu"), data.prior, {"training": facts, "provenance": provenance})
     write_table(task.out_dir / "history.csv", history_of(trainer), provenance)
     write_table(task.out_dir / "metrics.csv", metrics, provenance)
     test = single_predictions(task.name, outputs["test"], frames.bead_types)
@@ -273,7 +274,7 @@ def _metrics(outputs: Mapping[str, ModelOutput[np.ndarray]], frames: PairFrames,
     tables = []
     for part, places in data.parts.items():
         targets = {name: values[places].numpy() for name, values in frames.targets.items()}
-        table = metrics_table(targets, outputs[part], frames.bead_types, data.type_names)
+        table = metrics_table(targets, outputs[part], frames.bead_types, data.prior.type_names)
         table.insert(0, "split", part)
         tables.append(table)
     return pd.concat(tables, ignore_index=True)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 def energies_and_forces(
     models: Sequence[BeadModel], batches: Sequence[Batch], differentiable: bool = False, evaluation: str = "auto"
-) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-    """Per-bead energies of network and prior and forces (`BeadModel.energies_and_forces`) of each model on its batch.
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Per-bead energies and forces (`BeadModel.energies_and_forces`) of each model on its batch.
 
     Parameters
     ----------

@@ -17,7 +17,6 @@ from ...runtime.job import log
 from . import pair_kernels
 from .dense import Dense, bead_energies
 from .environment import N_COMPONENTS, Rows, environment_sums, forces_from_pairs, n_padded, pair_gradient
-from .graph import PriorModule
 from .hippynn_import import compile_kernels
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ def _say_once(reason: str) -> None:
 
 def stacked_energies_and_forces(
     models: Sequence[BeadModel], batches: Sequence[Batch], differentiable: bool = False
-) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Energies and forces of several models of one architecture, each on a batch of its own, in one evaluation.
 
     Parameters
@@ -76,8 +75,7 @@ def stacked_energies_and_forces(
 
     Returns
     -------
-    For each model per-bead energies of the network and of the prior (n_frames, n_beads), kcal/mol, and forces
-    (n_frames, n_beads, 3), kcal/mol/A, prior included; the prior is constant.
+    For each model per-bead energies (n_frames, n_beads), kcal/mol, and forces (n_frames, n_beads, 3), kcal/mol/A.
     """
     n_beads = batches[0].species.numel()
     if any(batch.species.numel() != n_beads for batch in batches):
@@ -108,11 +106,9 @@ def stacked_energies_and_forces(
     if not differentiable:
         energies = energies.detach()
     results = []
-    for number, (model, batch) in enumerate(zip(models, batches, strict=True)):
-        prior, push = prior_energies_and_forces(model.modules_.prior, batch)
-        mine = forces[number * n_beads : (number + 1) * n_beads] + push
-        shape = batch.species.shape
-        results.append((energies[number].reshape(shape), prior.reshape(shape), mine.reshape(*shape, 3)))
+    for number, batch in enumerate(batches):
+        mine, shape = forces[number * n_beads : (number + 1) * n_beads], batch.species.shape
+        results.append((energies[number].reshape(shape), mine.reshape(*shape, 3)))
     return results
 
 
@@ -150,29 +146,3 @@ def sorted_rows(
         ends = torch.bincount(keys, minlength=n_rows).cumsum(0)
         starts = torch.cat([ends.new_zeros(1), ends[:-1]])
     return first, second, vectors_A, Rows.of(vectors_A, starts, ends, n_types, cutoff_A)
-
-
-def prior_energies_and_forces(prior: PriorModule, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Per-bead energies (n,) and forces (n, 3) of the prior on a batch, of the dtype of its vectors; constants."""
-    kinds, vectors = batch.species.reshape(-1) - 1, batch.vectors_A.detach()
-    n_beads = len(kinds)
-    if vectors.device.type == "cpu":
-        energies, forces = torch.empty(n_beads, dtype=torch.float64), torch.empty(n_beads, 3, dtype=torch.float64)
-        pair_kernels.prior_energies_and_forces(
-            vectors.numpy(),
-            batch.first.numpy(),
-            batch.second.numpy(),
-            kinds.numpy(),
-            prior.log_E0.numpy(),
-            prior.a_per_A.numpy(),
-            energies.numpy(),
-            forces.numpy(),
-        )
-        return energies.to(vectors.dtype), forces.to(vectors.dtype)
-    distances = torch.linalg.vector_norm(vectors.double(), dim=1)
-    pairs = kinds[batch.first], kinds[batch.second]
-    half = 0.5 * torch.exp(prior.log_E0[pairs] - prior.a_per_A[pairs] * distances)
-    gradient = -(prior.a_per_A[pairs] * half / distances)[:, None] * vectors
-    energies = half.new_zeros(n_beads).index_add_(0, batch.first, half)
-    forces = half.new_zeros(n_beads, 3).index_add_(0, batch.first, gradient).index_add_(0, batch.second, -gradient)
-    return energies.to(vectors.dtype), forces.to(vectors.dtype)

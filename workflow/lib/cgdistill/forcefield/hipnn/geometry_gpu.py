@@ -116,7 +116,6 @@ class Pairs:
     ----------
     records: (n_candidates, RECORD) geometry, for `environment_gpu`.
     starts, ends: (n_beads * n_types,) int64, the rows; between an end and the next start nothing is set.
-    halves: (n_candidates,) half of the prior's energy of each pair, kcal/mol.
     slots: (n_candidates,) int32, the record of each candidate, -1 where it is too far.
     sources: (n_candidates,) int32, the candidate of each record.
     mirrors: see `Candidates`.
@@ -125,7 +124,6 @@ class Pairs:
     records: torch.Tensor
     starts: torch.Tensor
     ends: torch.Tensor
-    halves: torch.Tensor
     slots: torch.Tensor
     sources: torch.Tensor
     mirrors: torch.Tensor
@@ -153,9 +151,6 @@ class PairList:
         Where all of this happens; see `environment_gpu.available`.
     network_cutoff_A:
         Cutoff of the network where it is shorter than that of the list.
-    log_E0, a_per_A:
-        (n_systems, n_priors, n_types, n_types) logarithm of kcal/mol, and 1/A: repulsive priors of each system, of
-        which the mean counts; None for none.
     """
 
     def __init__(
@@ -167,23 +162,13 @@ class PairList:
         dtype: torch.dtype,
         device: torch.device | str,
         network_cutoff_A: float | None = None,
-        log_E0: torch.Tensor | None = None,
-        a_per_A: torch.Tensor | None = None,
     ) -> None:
         if not cutoff_A > 0 or not skin_A >= 0:
             raise ValueError(f"cutoff {cutoff_A} A must be positive, skin {skin_A} A not negative")
-        if (log_E0 is None) != (a_per_A is None):
-            raise ValueError("log_E0 and a_per_A belong together")
         self.bead_types = bead_types.to(device=device, dtype=torch.int64)
         self.n_types, self.dtype = n_types, dtype
         self.cutoff_A, self.skin_A = float(cutoff_A), float(skin_A)
         self.network_cutoff_A = float(network_cutoff_A or cutoff_A)
-        if log_E0 is None or a_per_A is None:
-            nothing = torch.zeros(len(bead_types), 1, n_types, n_types)
-            log_E0, a_per_A = nothing - torch.inf, nothing
-        self._log_E0 = log_E0.to(device=device, dtype=torch.float64).contiguous()
-        self._a = a_per_A.to(device=device, dtype=torch.float64).contiguous()
-        self._types = self.bead_types.int().reshape(-1)
         #: How often the list was built.
         self.n_builds = 0
         self._list: Candidates | None = None
@@ -218,23 +203,20 @@ class PairList:
             records=positions.new_empty(n, k.RECORD.value, dtype=self.dtype),
             starts=found.starts,
             ends=torch.empty_like(found.ends),
-            halves=positions.new_empty(n, dtype=self.dtype),
             slots=torch.empty_like(found.second),
             sources=torch.empty_like(found.second),
             mirrors=found.mirrors,
         )
         k.gather[(len(found.starts),)](
-            positions, cells, self._types, found.starts, found.ends, found.second, found.images, self._log_E0, self._a,
-            result.records, result.halves, result.ends, result.slots, result.sources, positions.shape[1],
-            N_PRIORS=self._a.shape[1], T=self.n_types, LIST_CUTOFF=self.cutoff_A, CUTOFF=self.network_cutoff_A,
+            positions, cells, found.starts, found.ends, found.second, found.images,
+            result.records, result.ends, result.slots, result.sources, positions.shape[1],
+            T=self.n_types, LIST_CUTOFF=self.cutoff_A, CUTOFF=self.network_cutoff_A,
             BLOCK=32, num_warps=1, enable_fp_fusion=True,
         )  # fmt: skip
         return result
 
-    def forces(
-        self, pairs: Pairs, gradient: torch.Tensor, n_models: int = 1
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Forces, virials and prior energies.
+    def forces(self, pairs: Pairs, gradient: torch.Tensor, n_models: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
+        """Forces and virials.
 
         Parameters
         ----------
@@ -243,14 +225,13 @@ class PairList:
 
         Returns
         -------
-        forces: (n_systems, n_beads, 3) float64, kcal/mol/A, mean of the models and prior.
+        forces: (n_systems, n_beads, 3) float64, kcal/mol/A, mean of the models.
         virials: (n_systems, 6) float64, kcal/mol, likewise; -sum v (x) gradient over pairs: xx, yy, zz, xy, xz, yz.
-        prior_energies: (n_systems, n_beads) float64, kcal/mol.
         """
         shape = self.bead_types.shape
-        forces, virials, energies = (self._a.new_empty(*shape, *more) for more in ((3,), (6,), ()))
+        forces, virials = (pairs.records.new_empty(*shape, n, dtype=torch.float64) for n in (3, 6))
         kernels().accumulate[(self.bead_types.numel(),)](
-            gradient, pairs.records, pairs.halves, pairs.starts, pairs.ends, pairs.slots, pairs.sources, pairs.mirrors,
-            forces, virials, energies, N_MODELS=n_models, T=self.n_types, BLOCK=32, num_warps=1, enable_fp_fusion=True,
+            gradient, pairs.records, pairs.starts, pairs.ends, pairs.slots, pairs.sources, pairs.mirrors,
+            forces, virials, N_MODELS=n_models, T=self.n_types, BLOCK=32, num_warps=1, enable_fp_fusion=True,
         )  # fmt: skip
-        return forces, virials.sum(dim=1), energies
+        return forces, virials.sum(dim=1)

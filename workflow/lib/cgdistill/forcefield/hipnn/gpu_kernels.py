@@ -21,7 +21,7 @@ import triton.language as tl
 HALF_LOG2E = tl.constexpr(-0.72134752044448170368)
 THIRD = tl.constexpr(1.0 / 3.0)
 PI = tl.constexpr(3.14159265358979323846)
-#: Numbers per pair: ux, uy, uz, 1/r, cutoff function c, dc/dr, c/r^2, derivative of the pair's prior energy by r.
+#: Numbers per pair: ux, uy, uz, 1/r, cutoff function c, dc/dr, c/r^2, and one unused.
 #: 32 bytes in single precision, one sector of memory. Products of u are formed where they are used: that costs less
 #: than reading them.
 RECORD = tl.constexpr(8)
@@ -30,8 +30,8 @@ IMAGE_BIAS = tl.constexpr(128)
 
 
 @triton.jit
-def _write_record(at, x, y, z, slope, live, CUTOFF: tl.constexpr):
-    """Record of the vectors (x, y, z) with the prior's derivative ``slope``, where ``live``."""
+def _write_record(at, x, y, z, live, CUTOFF: tl.constexpr):
+    """Record of the vectors (x, y, z), where ``live``."""
     distance = tl.sqrt(x * x + y * y + z * z)
     inverse = 1.0 / distance
     angle = distance * (PI / CUTOFF)
@@ -44,7 +44,6 @@ def _write_record(at, x, y, z, slope, live, CUTOFF: tl.constexpr):
     tl.store(at + 4, value, mask=live)
     tl.store(at + 5, tl.where(near, tl.sin(angle) * (-0.5 * PI / CUTOFF), 0.0), mask=live)
     tl.store(at + 6, value * inverse * inverse, mask=live)
-    tl.store(at + 7, slope, mask=live)
 
 
 @triton.jit(do_not_specialize=["n_pairs"])
@@ -55,7 +54,7 @@ def make_records(vectors, records, n_pairs, CUTOFF: tl.constexpr, BLOCK: tl.cons
     x = tl.load(vectors + pair * 3, mask=live, other=1.0)
     y = tl.load(vectors + pair * 3 + 1, mask=live, other=1.0)
     z = tl.load(vectors + pair * 3 + 2, mask=live, other=1.0)
-    _write_record(records + pair * RECORD, x, y, z, x * 0.0, live, CUTOFF)
+    _write_record(records + pair * RECORD, x, y, z, live, CUTOFF)
 
 
 @triton.jit
@@ -374,15 +373,13 @@ def pair_gradient(
 
 @triton.jit(do_not_specialize=["beads_per_system"])
 def gather(
-    positions, cells, types, starts, ends, second, images, log_E0, a,
-    records, halves, near_ends, slots, sources, beads_per_system,
-    N_PRIORS: tl.constexpr, T: tl.constexpr, LIST_CUTOFF: tl.constexpr, CUTOFF: tl.constexpr, BLOCK: tl.constexpr,
+    positions, cells, starts, ends, second, images, records, near_ends, slots, sources, beads_per_system,
+    T: tl.constexpr, LIST_CUTOFF: tl.constexpr, CUTOFF: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """One program per row: records of the candidates within LIST_CUTOFF, moved together at the row's start.
 
     The order within a row stays; so the sums over it depend on the positions alone, not on when the list was built.
-    halves: the prior's energy of each pair, half of it for each direction; slots: place of each candidate's record, -1
-    where it is too far; sources: the candidate of each place.
+    slots: place of each candidate's record, -1 where it is too far; sources: the candidate of each place.
     """
     row = tl.program_id(0)
     bead = row // T
@@ -393,7 +390,6 @@ def gather(
     y0 = tl.load(positions + bead * 3 + 1)
     z0 = tl.load(positions + bead * 3 + 2)
     cell = cells + system * 9
-    kinds = (system * (N_PRIORS * T) + tl.load(types + bead)) * T + row % T
     found = 0
     for first in range(0, n, BLOCK):
         k = first + tl.arange(0, BLOCK)
@@ -412,20 +408,11 @@ def gather(
         squared = x * x + y * y + z * z
         # Written so that a position that is not a number stays in, and shows in the forces.
         near = live & ~(squared > LIST_CUTOFF * LIST_CUTOFF)
-        distance = tl.sqrt(tl.where(near, squared, 1.0))
-        energy = distance * 0.0
-        slope = energy
-        for prior in range(0, N_PRIORS):
-            decay = tl.load(a + prior * T * T + kinds)
-            half = tl.exp(tl.load(log_E0 + prior * T * T + kinds) - decay * distance) * (0.5 / N_PRIORS)
-            energy += half
-            slope -= decay * half
         place = low + found + tl.cumsum(near.to(tl.int32), 0) - 1
         real = records.dtype.element_ty
         at = records + place * RECORD
-        _write_record(at, x.to(real), y.to(real), z.to(real), slope.to(real), near, CUTOFF)
+        _write_record(at, x.to(real), y.to(real), z.to(real), near, CUTOFF)
         tl.store(slots + low + k, tl.where(near, place, -1).to(tl.int32), mask=live)
-        tl.store(halves + place, energy.to(real), mask=near)
         tl.store(sources + place, (low + k).to(tl.int32), mask=near)
         found += tl.sum(near.to(tl.int32), 0)
     tl.store(near_ends + row, low + found)
@@ -433,10 +420,10 @@ def gather(
 
 @triton.jit
 def accumulate(
-    gradient, records, halves, starts, near_ends, slots, sources, mirrors, forces, virials, energies,
+    gradient, records, starts, near_ends, slots, sources, mirrors, forces, virials,
     N_MODELS: tl.constexpr, T: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """One program per bead: force, virial and prior energy from its own pairs and their mirrors; no atomic additions.
+    """One program per bead: force and virial from its own pairs and their mirrors; no atomic additions.
 
     Each pair (i, j) has its mirror (j, i): what it adds to the force on i is read from there, so every bead is summed
     by itself in a fixed order.
@@ -451,7 +438,6 @@ def accumulate(
     xy = fx
     xz = fx
     yz = fx
-    energy = fx
     for row in range(bead * T, (bead + 1) * T):
         low = tl.load(starts + row)
         n = (tl.load(near_ends + row) - low).to(tl.int32)
@@ -463,19 +449,16 @@ def accumulate(
             uy = tl.load(r + 1, mask=live, other=0.0).to(tl.float64)
             uz = tl.load(r + 2, mask=live, other=0.0).to(tl.float64)
             distance = 1.0 / tl.load(r + 3, mask=live, other=1.0).to(tl.float64)
-            slope = tl.load(r + 7, mask=live, other=0.0).to(tl.float64)
             at = gradient + k * 3
-            gx = tl.load(at, mask=live, other=0.0).to(tl.float64) / N_MODELS + slope * ux
-            gy = tl.load(at + 1, mask=live, other=0.0).to(tl.float64) / N_MODELS + slope * uy
-            gz = tl.load(at + 2, mask=live, other=0.0).to(tl.float64) / N_MODELS + slope * uz
+            gx = tl.load(at, mask=live, other=0.0).to(tl.float64) / N_MODELS
+            gy = tl.load(at + 1, mask=live, other=0.0).to(tl.float64) / N_MODELS
+            gz = tl.load(at + 2, mask=live, other=0.0).to(tl.float64) / N_MODELS
             mirror = tl.load(mirrors + tl.load(sources + k, mask=live, other=0), mask=live, other=0)
             other = tl.load(slots + mirror, mask=live, other=0).to(tl.int64)
             at = gradient + other * 3
-            # The prior is symmetric: the mirror's share of it is -slope u.
-            fx += gx + slope * ux - tl.load(at, mask=live, other=0.0).to(tl.float64) / N_MODELS
-            fy += gy + slope * uy - tl.load(at + 1, mask=live, other=0.0).to(tl.float64) / N_MODELS
-            fz += gz + slope * uz - tl.load(at + 2, mask=live, other=0.0).to(tl.float64) / N_MODELS
-            energy += tl.load(halves + k, mask=live, other=0.0).to(tl.float64)
+            fx += gx - tl.load(at, mask=live, other=0.0).to(tl.float64) / N_MODELS
+            fy += gy - tl.load(at + 1, mask=live, other=0.0).to(tl.float64) / N_MODELS
+            fz += gz - tl.load(at + 2, mask=live, other=0.0).to(tl.float64) / N_MODELS
             gx *= distance
             gy *= distance
             gz *= distance
@@ -489,7 +472,6 @@ def accumulate(
     tl.store(out, tl.sum(fx, 0))
     tl.store(out + 1, tl.sum(fy, 0))
     tl.store(out + 2, tl.sum(fz, 0))
-    tl.store(energies + bead, tl.sum(energy, 0))
     out = virials + bead * 6
     tl.store(out, tl.sum(xx, 0))
     tl.store(out + 1, tl.sum(yy, 0))

@@ -112,9 +112,9 @@ class GpuEvaluator(Evaluator):
             energies = bead_energies(dense, sums.reshape(*batch.kinds.shape, *sums.shape[1:]), batch.kinds)
             (derivatives,) = torch.autograd.grad(energies.sum(), sums)
         gradient = environment_gpu.pair_gradient(*rows, derivatives.contiguous())
-        forces, virials, prior = batch.pairs.forces(pairs, gradient, batch.n_models)
+        forces, virials = batch.pairs.forces(pairs, gradient, batch.n_models)
         mean = energies.detach().double().reshape(batch.n_copies, -1, n_beads).sum(dim=0) / batch.n_models
-        return forces, virials, mean + prior
+        return forces, virials, mean
 
     def _batches(self, numbers: tuple[int, ...], skin_A: float) -> list[_Batch]:
         by_ensemble: dict[tuple[int, ...], list[int]] = {}
@@ -126,14 +126,12 @@ class GpuEvaluator(Evaluator):
             alike.setdefault((specs, len(systems)), []).append(systems)
         batches = []
         for (specs, n_each), groups in alike.items():
-            for order, spec in enumerate(dict.fromkeys(specs)):
+            for spec in dict.fromkeys(specs):
                 places = [place for place, other in enumerate(specs) if other == spec]
                 models = [self.ensembles[systems[0]][place] for place in places for systems in groups]
                 with torch.no_grad():
                     dense = Dense.of([model.modules_ for model in models], spec.n_sensitivities).constant()
                 systems = [number for group in groups for number in group]
-                # The prior counts once, also where networks of several architectures look at a system.
-                tables = self._prior_tables(systems) if order == 0 else (None, None)
                 pairs = PairList(
                     self.bead_types.expand(len(systems), -1),
                     self.n_types,
@@ -142,17 +140,7 @@ class GpuEvaluator(Evaluator):
                     self.dtype,
                     self.device,
                     spec.cutoff_A,
-                    *tables,
                 )
                 kinds = self.bead_types.repeat(len(models), n_each)
                 batches.append(_Batch(systems, spec, len(places), len(specs), dense, kinds, pairs))
         return batches
-
-    def _prior_tables(self, systems: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        """log E0 and a, (n_systems, n_priors, n_types, n_types) each; one prior where those of a system are equal."""
-        priors = [[model.prior for model in self.ensembles[number]] for number in systems]
-        E0 = np.array([[prior.E0_kcal_mol for prior in ensemble] for ensemble in priors])
-        a = np.array([[prior.a_per_A for prior in ensemble] for ensemble in priors])
-        if (E0 == E0[:, :1]).all() and (a == a[:, :1]).all():
-            E0, a = E0[:, :1], a[:, :1]
-        return torch.as_tensor(np.log(E0)), torch.as_tensor(a)

@@ -1,4 +1,4 @@
-"""hippynn graph of a bead model: the network, its per-bead energies and the repulsive prior.
+"""hippynn graph of a bead model: the network and its per-bead energies.
 
 hippynn defines the model. One set of torch modules is wired in two ways: with pairs given from
 outside (training, MD) and with hippynn's own periodic pair finder (reference, ML-IAP export).
@@ -18,84 +18,25 @@ from . import hippynn_import as hippynn_kernels  # noqa: F401
 
 # isort: split
 from hippynn.graphs import GraphModule, IdxType
-from hippynn.graphs.nodes.base import AutoKw, ExpandParents, InputNode, SingleNode
+from hippynn.graphs.nodes.base import InputNode
 from hippynn.graphs.nodes.base.algebra import AddNode
 from hippynn.graphs.nodes.indexers import acquire_encoding_padding
 from hippynn.graphs.nodes.inputs import CellNode, PositionsNode, SpeciesNode
 from hippynn.graphs.nodes.networks import Hipnn, HipnnQuad, HipnnVec
 from hippynn.graphs.nodes.pairs import PeriodicPairIndexer
 from hippynn.graphs.nodes.physics import VecMag
-from hippynn.graphs.nodes.tags import AtomIndexer, PairIndexer
 from hippynn.graphs.nodes.targets import HEnergyNode
-
-from ..prior import RepulsivePrior
 
 #: Network node by tensor order.
 NETWORK_NODES = {0: Hipnn, 1: HipnnVec, 2: HipnnQuad}
 
 
-class PriorModule(torch.nn.Module):  # type: ignore[misc,name-defined]
-    """Energy of the repulsive prior per bead: half of each pair's energy to either bead."""
-
-    E0_kcal_mol: torch.Tensor
-    a_per_A: torch.Tensor
-    log_E0: torch.Tensor
-
-    def __init__(self, prior: RepulsivePrior) -> None:
-        super().__init__()
-        self.register_buffer("E0_kcal_mol", torch.as_tensor(prior.E0_kcal_mol, dtype=torch.float64))
-        self.register_buffer("a_per_A", torch.as_tensor(prior.a_per_A, dtype=torch.float64))
-        # E0 reaches 1e30 for distant contacts: the exponent is formed first, in full precision.
-        self.register_buffer("log_E0", torch.log(torch.as_tensor(prior.E0_kcal_mol, dtype=torch.float64)))
-
-    def _apply(self, fn: Any, recurse: bool = True) -> PriorModule:
-        """Move with the model, but stay in float64, with the values as they are: rounded ones would not come back."""
-        kept = {name: getattr(self, name) for name in ("E0_kcal_mol", "a_per_A", "log_E0")}
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        for name, value in kept.items():
-            setattr(self, name, value.to(getattr(self, name).device))
-        return self
-
-    def forward(
-        self, features: torch.Tensor, pair_first: torch.Tensor, pair_second: torch.Tensor, pair_dist: torch.Tensor
-    ) -> torch.Tensor:
-        """Per-bead energies (n_beads, 1), kcal/mol, from one-hot features and directed pairs."""
-        kinds = features.to(torch.uint8).argmax(dim=1)
-        first, second = kinds[pair_first], kinds[pair_second]
-        distance = pair_dist.reshape(-1)
-        exponent = self.log_E0[first, second] - self.a_per_A[first, second] * distance
-        pair_energy = 0.5 * torch.exp(exponent).to(distance.dtype)
-        energies = torch.zeros(features.shape[0], dtype=distance.dtype, device=distance.device)
-        return energies.index_add(0, pair_first, pair_energy).unsqueeze(1)
-
-
-class PriorNode(ExpandParents, AutoKw, SingleNode):  # type: ignore[misc]
-    """Node of `PriorModule`."""
-
-    _input_names = "features", "pair_first", "pair_second", "pair_dist"
-    _auto_module_class = PriorModule
-    _index_state = IdxType.Atoms
-
-    @_parent_expander.match(AtomIndexer, PairIndexer)  # type: ignore[name-defined,untyped-decorator] # noqa: F821
-    def expansion0(self, padding: Any, pairs: Any, **_: Any) -> tuple[Any, ...]:
-        """Take the encoded features and the pairs from their indexers."""
-        return padding.indexed_features, pairs.pair_first, pairs.pair_second, pairs.pair_dist
-
-    _parent_expander.assertlen(4)  # type: ignore[name-defined] # noqa: F821
-    _parent_expander.get_main_outputs()  # type: ignore[name-defined] # noqa: F821
-
-    def __init__(self, name: str, parents: Any, module: Any, **kwargs: Any) -> None:
-        parents = self.expand_parents(parents)
-        super().__init__(name, parents, module=module, **kwargs)
-
-
 @dataclass(frozen=True)
 class ModelModules:
-    """The three torch modules of a model."""
+    """The two torch modules of a model."""
 
     network: torch.nn.Module
     energy: torch.nn.Module
-    prior: PriorModule
 
 
 def _input(name: str, state: Any) -> InputNode:
@@ -104,18 +45,17 @@ def _input(name: str, state: Any) -> InputNode:
     return node
 
 
-def make_modules(tensor_order: int, network_kwargs: dict[str, Any], prior: RepulsivePrior) -> ModelModules:
+def make_modules(tensor_order: int, network_kwargs: dict[str, Any], n_types: int) -> ModelModules:
     """Fresh modules (weights drawn from torch's current random state)."""
-    n_types = len(prior.type_names)
     network = NETWORK_NODES[tensor_order]._auto_module_class(
         **network_kwargs, possible_species=list(range(n_types + 1))
     )
     energy = HEnergyNode._auto_module_class(feature_sizes=network.feature_sizes)
-    return ModelModules(network, energy, PriorModule(prior))
+    return ModelModules(network, energy)
 
 
 def pair_graph(modules: ModelModules, tensor_order: int) -> GraphModule:
-    """Graph (species, pair_first, pair_second, pair_coord) -> per-bead energies of network and prior.
+    """Graph (species, pair_first, pair_second, pair_coord) -> per-bead energies.
 
     ``species`` is (n_systems, n_beads), bead type + 1; pair indices run over the flattened beads.
     """
@@ -128,12 +68,11 @@ def pair_graph(modules: ModelModules, tensor_order: int) -> GraphModule:
     parents = [padding.indexed_features, first, second, distance] + ([coord] if tensor_order else [])
     network = NETWORK_NODES[tensor_order]("network", tuple(parents), module=modules.network)
     energy = HEnergyNode("energy", network, module=modules.energy)
-    prior = PriorNode("prior", (padding.indexed_features, first, second, distance), module=modules.prior)
-    return GraphModule([species, first, second, coord], [energy.atom_energies, prior])
+    return GraphModule([species, first, second, coord], [energy.atom_energies])
 
 
 def mean_energy_node(models: Sequence[ModelModules], tensor_orders: Sequence[int]) -> Any:
-    """Node of the per-bead total energies (network + prior), averaged over models, on hippynn's pair finder.
+    """Node of the per-bead energies of the networks, averaged over models, on hippynn's pair finder.
 
     The node that hippynn's ML-IAP interface takes; inputs are species, positions and cell.
     """
@@ -147,9 +86,8 @@ def mean_energy_node(models: Sequence[ModelModules], tensor_orders: Sequence[int
     for number, (model, order) in enumerate(zip(models, tensor_orders, strict=True)):
         network = NETWORK_NODES[order](f"network_{number}", (padding, pairs), module=model.network, periodic=True)
         energy = HEnergyNode(f"energy_{number}", network, module=model.energy)
-        prior = PriorNode(f"prior_{number}", (padding, pairs), module=model.prior)
-        both = _beads(AddNode(energy.atom_energies, prior), f"bead_energies_{number}")
-        total = both if total is None else _beads(AddNode(total, both), f"sum_{number}")
+        own = energy.atom_energies
+        total = own if total is None else _beads(AddNode(total, own), f"sum_{number}")
     return _beads(total * (1.0 / len(models)), "bead_energies")
 
 

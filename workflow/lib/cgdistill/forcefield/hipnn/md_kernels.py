@@ -11,7 +11,6 @@ from numba import prange
 
 from .compiled import inlined, inner, parallel
 from .environment_cpu import RECORD, one_pair, sum_block, write_record
-from .pair_kernels import NEGLIGIBLE
 from .simd import VECTOR_BYTES, add, div, fma, like, load, mul, softplus_and_sigmoid, splat, sqrt, store
 from .simd import total as total_of
 
@@ -432,12 +431,8 @@ def _forces_of_part(
     n_own,
     dx,
     scale,
-    types,
-    log_E0,
-    prior_a,
     total,
     virial,
-    energies,
     lanes,
     components,
 ):
@@ -449,8 +444,6 @@ def _forces_of_part(
     stride = n_types * n_s
     g, w, d = records.reshape(-1), weights.reshape(-1), dx.reshape(-1)
     flat_a, flat_sigma = a.reshape(-1), sigma.reshape(-1)
-    n_priors = len(prior_a)
-    share = 1.0 / max(n_priors, 1)
     length = -(-(end - begin) // N_SLICES)
     mine = total[part]
     # The last row's vectors may reach beyond it, with zeros.
@@ -468,29 +461,17 @@ def _forces_of_part(
                 for s in range(0, n_padded, lanes):
                     _product(e, target + s, stride, d, at, width, w, source + s, n_padded, n_features, components)
         group = own * n_s
-        fx = fy = fz = energy = 0.0
+        fx = fy = fz = 0.0
         xx = yy = zz = xy = xz = yz = 0.0
         for kind in range(n_types):
             row = local * n_types + kind
             at = kind * n_s
-            reach = 0.0
-            for k in range(n_priors):
-                last = (log_E0[k, types[bead], kind] - NEGLIGIBLE) / prior_a[k, types[bead], kind]
-                reach = max(reach, last)
             for pair in range(row_starts[row], row_ends[row]):
                 p = pair * RECORD
                 px, py, pz = one_pair(g, p, e, at, stride, flat_a, flat_sigma, group, n_s, lanes, components)
                 ux, uy, uz = np.float64(g[p]), np.float64(g[p + 1]), np.float64(g[p + 2])
                 distance = 1.0 / np.float64(g[p + 8])
                 gx, gy, gz = scale * np.float64(px), scale * np.float64(py), scale * np.float64(pz)
-                if distance < reach:
-                    for k in range(n_priors):
-                        steepness = prior_a[k, types[bead], kind]
-                        half = 0.5 * share * np.exp(log_E0[k, types[bead], kind] - steepness * distance)
-                        energy += half
-                        gx -= steepness * half * ux
-                        gy -= steepness * half * uy
-                        gz -= steepness * half * uz
                 fx += gx
                 fy += gy
                 fz += gz
@@ -507,7 +488,6 @@ def _forces_of_part(
         mine[bead, 0] += fx
         mine[bead, 1] += fy
         mine[bead, 2] += fz
-        energies[bead] += energy
         virial[bead, 0] += xx
         virial[bead, 1] += yy
         virial[bead, 2] += zz
@@ -531,16 +511,12 @@ def forces(
     n_own: int,
     dx: np.ndarray,
     scale: float,
-    types: np.ndarray,
-    log_E0: np.ndarray,
-    prior_a: np.ndarray,
     total: np.ndarray,
     virial: np.ndarray,
-    energies: np.ndarray,
     lanes: int,
     components: tuple[int, ...],
 ) -> None:
-    """Add forces, virial and prior energies of the pairs of beads ``begin`` to ``end`` of one system.
+    """Add forces and virial of the pairs of beads ``begin`` to ``end`` of one system.
 
     Parameters
     ----------
@@ -550,11 +526,8 @@ def forces(
     weights: (n_networks, n_types, n_features, n_sensitivities), the sensitivities padded with zeros to whole vectors.
     n_own: number of sensitivities of a network.
     dx: derivatives of the energy with respect to the features, of their shape; times ``scale``.
-    types: (n_beads,)
-    log_E0, prior_a: (n_priors, n_types, n_types); the prior is the mean of these, or nothing.
     total: (N_SLICES, n_beads, 3) forces.
     virial: (n_beads, 6) -v (x) dE/dv in the order xx, yy, zz, xy, xz, yz.
-    energies: (n_beads,) prior energy.
     """
     for part in prange(N_SLICES):
         _forces_of_part(
@@ -572,12 +545,8 @@ def forces(
             n_own,
             dx,
             scale,
-            types,
-            log_E0,
-            prior_a,
             total,
             virial,
-            energies,
             lanes,
             components,
         )

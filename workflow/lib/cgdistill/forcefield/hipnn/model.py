@@ -1,4 +1,4 @@
-"""The bead model: HIP-NN-TS network plus repulsive prior, its settings, and its file format.
+"""The bead model: a HIP-NN-TS network, its settings, and its file format.
 
 A model folder may come from anybody. What it says is checked, sizes first, before anything of these sizes is made.
 """
@@ -11,19 +11,17 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ...core.errors import InputError
 from ...data.pair_frames import Batch
-from ...io.untrusted import TYPE_NAME, parse_json, read_json, regular_file_in
+from ...io.untrusted import TYPE_NAME, parse_json, read_json, regular_file_in, shown
 from ...runtime.atomic_files import whole_file, write_json
-from ..prior import RepulsivePrior
+from ..prior.terms import PriorTerms
 from ..trainable import ModelOutput
 from .evaluation import energies_and_forces
-from .fused import prior_energies_and_forces
 from .graph import make_modules, pair_graph
 
 FORMAT = "cgdistill-model-1"
@@ -101,11 +99,11 @@ class NetworkSpec:
         for name, (low, high) in SIZES.items():
             value = getattr(self, name)
             if type(value) is not int or not low <= value <= high:
-                raise InputError(source, name, _shown(value), f"a whole number from {low} to {high}")
+                raise InputError(source, name, shown(value), f"a whole number from {low} to {high}")
         for name in ("cutoff_A", "soft_min_A", "soft_max_A"):
             value = getattr(self, name)
             if type(value) not in (int, float) or not 0 < value <= _LONGEST_CUTOFF_A:
-                raise InputError(source, name, _shown(value), f"a distance above 0 and up to {_LONGEST_CUTOFF_A:g} A")
+                raise InputError(source, name, shown(value), f"a distance above 0 and up to {_LONGEST_CUTOFF_A:g} A")
         if not self.soft_min_A < self.soft_max_A:
             raise InputError(source, "soft_min_A", self.soft_min_A, f"less than soft_max_A, {self.soft_max_A:g} A")
         if (n := self.n_parameters(n_types)) > MOST_PARAMETERS:
@@ -119,8 +117,8 @@ class BeadModel(torch.nn.Module):  # type: ignore[misc,name-defined]
     ----------
     spec:
         Architecture.
-    prior:
-        Repulsive prior; its ``type_names`` are the model's bead types in order.
+    type_names:
+        Bead types in the order of their index.
     seed:
         Seed of the initial weights; torch's global random state is left as it was.
 
@@ -130,19 +128,14 @@ class BeadModel(torch.nn.Module):  # type: ignore[misc,name-defined]
         See `NetworkSpec.check`.
     """
 
-    def __init__(self, spec: NetworkSpec, prior: RepulsivePrior, seed: int = 0) -> None:
+    def __init__(self, spec: NetworkSpec, type_names: Sequence[str], seed: int = 0) -> None:
         super().__init__()
-        spec.check(len(prior.type_names))
-        self.spec, self.prior = spec, prior
+        spec.check(len(type_names))
+        self.spec, self.type_names = spec, tuple(type_names)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.modules_ = make_modules(spec.tensor_order, spec.hippynn_kwargs(), prior)
+            self.modules_ = make_modules(spec.tensor_order, spec.hippynn_kwargs(), len(self.type_names))
         self.graph = pair_graph(self.modules_, spec.tensor_order)
-
-    @property
-    def type_names(self) -> tuple[str, ...]:
-        """Bead types in the order of their index."""
-        return self.prior.type_names
 
     @property
     def n_parameters(self) -> int:
@@ -151,8 +144,8 @@ class BeadModel(torch.nn.Module):  # type: ignore[misc,name-defined]
 
     def bead_energies(
         self, species: torch.Tensor, first: torch.Tensor, second: torch.Tensor, vectors_A: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Per-bead energies of network and prior, each (n_systems, n_beads), kcal/mol, by hippynn's graph.
+    ) -> torch.Tensor:
+        """Per-bead energies (n_systems, n_beads), kcal/mol, by hippynn's graph.
 
         Parameters
         ----------
@@ -160,8 +153,8 @@ class BeadModel(torch.nn.Module):  # type: ignore[misc,name-defined]
         first, second: (n_pairs,) indices into the flattened beads, every pair in both directions.
         vectors_A: (n_pairs, 3) from ``first`` to ``second``.
         """
-        network, prior = self.graph(species, first, second, vectors_A)
-        return network.reshape(species.shape), prior.reshape(species.shape)
+        (energies,) = self.graph(species, first, second, vectors_A)
+        return torch.as_tensor(energies).reshape(species.shape)
 
     def energies_and_pair_gradient(
         self,
@@ -170,12 +163,12 @@ class BeadModel(torch.nn.Module):  # type: ignore[misc,name-defined]
         second: torch.Tensor,
         vectors_A: torch.Tensor,
         differentiable: bool = False,
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Energies as `bead_energies` and dE/dvector (n_pairs, 3) of their total, kcal/mol/A, by hippynn's graph."""
         vectors_A = vectors_A.detach().requires_grad_()
-        network, prior = self.bead_energies(species, first, second, vectors_A)
-        (gradient,) = torch.autograd.grad(network.sum() + prior.sum(), vectors_A, create_graph=differentiable)
-        return network, prior, gradient
+        energies = self.bead_energies(species, first, second, vectors_A)
+        (gradient,) = torch.autograd.grad(energies.sum(), vectors_A, create_graph=differentiable)
+        return energies, gradient
 
     def energies_and_forces(
         self,
@@ -185,8 +178,8 @@ class BeadModel(torch.nn.Module):  # type: ignore[misc,name-defined]
         vectors_A: torch.Tensor,
         differentiable: bool = False,
         evaluation: str = "auto",
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Energies as `bead_energies` and forces (n_systems, n_beads, 3), kcal/mol/A, prior included.
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Energies as `bead_energies` and forces (n_systems, n_beads, 3), kcal/mol/A.
 
         Parameters
         ----------
@@ -198,13 +191,13 @@ class BeadModel(torch.nn.Module):  # type: ignore[misc,name-defined]
 
     def graph_energies_and_forces(
         self, batch: Batch, differentiable: bool = False
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Energies and forces as `energies_and_forces`, by hippynn's graph."""
         arrays = batch.species, batch.first, batch.second, batch.vectors_A
-        network, prior, gradient = self.energies_and_pair_gradient(*arrays, differentiable)
+        energies, gradient = self.energies_and_pair_gradient(*arrays, differentiable)
         forces = torch.zeros(batch.species.numel(), 3, dtype=gradient.dtype, device=gradient.device)
         forces = forces.index_add(0, batch.first, gradient).index_add(0, batch.second, -gradient)
-        return network, prior, forces.reshape(*batch.species.shape, 3)
+        return energies, forces.reshape(*batch.species.shape, 3)
 
     @classmethod
     def evaluate_together(
@@ -212,11 +205,7 @@ class BeadModel(torch.nn.Module):  # type: ignore[misc,name-defined]
     ) -> list[ModelOutput[torch.Tensor]]:
         """Output of each model for its own batch; see `trainable.TrainableModel`."""
         found = energies_and_forces(models, batches, differentiable)
-        return [ModelOutput(forces, network) for network, _, forces in found]
-
-    def prior_forces(self, batch: Batch) -> torch.Tensor:
-        """Forces of the prior alone, (n_frames, n_beads, 3), kcal/mol/A."""
-        return prior_energies_and_forces(self.modules_.prior, batch)[1].reshape(*batch.species.shape, 3)
+        return [ModelOutput(forces, energies) for energies, forces in found]
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Trainable weights by name, on the CPU."""
@@ -260,8 +249,11 @@ class BeadModel(torch.nn.Module):  # type: ignore[misc,name-defined]
                 parameter.copy_(value)
 
 
-def save_model(folder: str | Path, model: BeadModel, facts: Mapping[str, Any]) -> None:
-    """Write ``weights.safetensors`` and ``network.json`` (settings, prior, units, ``facts``) into a folder."""
+def save_model(folder: str | Path, model: BeadModel, prior: PriorTerms, facts: Mapping[str, Any]) -> None:
+    """Write ``weights.safetensors`` and ``network.json`` into a folder.
+
+    The latter holds settings, units, ``facts`` and the prior: the network is the difference to it.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with whole_file(folder / "weights.safetensors") as partial:
@@ -273,10 +265,7 @@ def save_model(folder: str | Path, model: BeadModel, facts: Mapping[str, Any]) -
             "units": UNITS,
             "network": asdict(model.spec),
             "type_names": list(model.type_names),
-            "prior": {
-                "E0_kcal_mol": model.prior.E0_kcal_mol.tolist(),
-                "a_per_A": model.prior.a_per_A.tolist(),
-            },
+            "prior": prior.to_dict(),
             **facts,
         },
     )
@@ -292,8 +281,20 @@ def read_settings(folder: str | Path) -> dict[str, Any]:
     return settings
 
 
+def load_prior(folder: str | Path) -> PriorTerms:
+    """The prior beside which the network of a model folder was trained.
+
+    Raises
+    ------
+    InputError
+        Settings that are damaged, or hold no prior.
+    """
+    settings, path = read_settings(folder), Path(folder) / "network.json"
+    return PriorTerms.from_dict(settings.get("prior"), _type_names(settings, path), path)
+
+
 def load_model(folder: str | Path) -> BeadModel:
-    """Read a model folder of `save_model`; executes nothing that the folder brings.
+    """The network of a model folder of `save_model`; executes nothing that the folder brings.
 
     Raises
     ------
@@ -302,11 +303,11 @@ def load_model(folder: str | Path) -> BeadModel:
     """
     folder = Path(folder)
     settings = read_settings(folder)
-    spec, prior = _architecture(settings, folder / "network.json"), _prior(settings, folder / "network.json")
-    n_parameters = spec.n_parameters(len(prior.type_names))
+    spec, names = _architecture(settings, folder / "network.json"), _type_names(settings, folder / "network.json")
+    n_parameters = spec.n_parameters(len(names))
     path = regular_file_in(folder, "weights.safetensors", "safetensors weights")
     shapes = _shapes_in(path, n_parameters)
-    model = BeadModel(spec, prior)
+    model = BeadModel(spec, names)
     model.check_shapes(shapes, path)
     try:
         weights = load_file(path)
@@ -314,11 +315,6 @@ def load_model(folder: str | Path) -> BeadModel:
         raise InputError(path, "file", error, "safetensors weights") from None
     model.load_weights(weights, path)
     return model.eval()
-
-
-def _shown(value: object) -> str:
-    """A value of a file for a message; a whole number may have thousands of digits."""
-    return "a larger number" if isinstance(value, int) and abs(value) > 10**18 else repr(value)
 
 
 def _architecture(settings: Mapping[str, Any], path: Path) -> NetworkSpec:
@@ -342,24 +338,6 @@ def _type_names(settings: Mapping[str, Any], path: Path) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         raise InputError(path, "type_names", names, "names that differ")
     return tuple(names)
-
-
-def _prior(settings: Mapping[str, Any], path: Path) -> RepulsivePrior:
-    names, values = _type_names(settings, path), settings.get("prior")
-    tables = []
-    for key in ("E0_kcal_mol", "a_per_A"):
-        rows, n = values.get(key) if isinstance(values, dict) else None, len(names)
-        if not isinstance(rows, list) or [len(row) if isinstance(row, list) else 0 for row in rows] != [n] * n:
-            raise InputError(path, f"prior.{key}", "something else", f"{n} rows of {n} numbers, one per bead type")
-        # Numbers alone: numpy would take "1" and True for some.
-        odd = [value for row in rows for value in row if type(value) not in (int, float) or not 0 <= value < math.inf]
-        if odd or not all(value <= 1e300 for row in rows for value in row):
-            raise InputError(path, f"prior.{key}", _shown(odd[0]) if odd else "more than 1e300", "numbers from 0")
-        table = np.array(rows, dtype=np.float64)
-        if not (table == table.T).all():
-            raise InputError(path, f"prior.{key}", "another value for a pair the other way round", "the same")
-        tables.append(table)
-    return RepulsivePrior(names, *tables)
 
 
 def _shapes_in(path: Path, n_parameters: int) -> dict[str, tuple[int, ...]]:
@@ -388,7 +366,7 @@ def _shapes_in(path: Path, n_parameters: int) -> dict[str, tuple[int, ...]]:
         begin, numbers = end, math.prod(shape)
         end, total = begin + numbers * _BYTES_PER_NUMBER[dtype], total + numbers
         if total > n_parameters or entry["data_offsets"] != [begin, end]:
-            found = f"{_shown(numbers)} numbers at {_shown(entry['data_offsets'][0])}"
+            found = f"{shown(numbers)} numbers at {shown(entry['data_offsets'][0])}"
             raise InputError(path, f"header, {name}", found, f"{n_parameters} in all, one tensor behind another")
     if size != 8 + length + end:
         raise InputError(path, "file", f"{size} bytes", f"{8 + length + end}, as the header says")

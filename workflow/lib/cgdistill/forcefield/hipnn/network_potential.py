@@ -1,4 +1,4 @@
-"""Networks as potentials for MD: one model or the mean of several, one bead system or many at once.
+"""Networks as potentials for MD, without the prior: one model or the mean of several, one bead system or many at once.
 
 All systems of a call share the work that does not depend on them alone: several networks on one system share its
 neighbour list and geometry, several systems of one network share its layers' matrix products. On a CPU the beads go
@@ -18,7 +18,6 @@ from torch.nn.functional import pad
 from ...core.errors import InputError
 from ...geometry.neighbours import Candidates, NeighbourList, spatial_order
 from ..potential import Evaluation
-from ..prior import RepulsivePrior
 from . import environment_cpu, md_kernels, pair_kernels, simd
 from .dense import Dense
 from .environment import N_COMPONENTS
@@ -34,7 +33,7 @@ _BOX_A = 8.0
 
 
 class NetworkPotential:
-    """Mean energy and forces of one or more models over one neighbour list.
+    """Mean energy and forces of one or more networks over one neighbour list; `forcefield.ForceField` adds the prior.
 
     Parameters
     ----------
@@ -85,7 +84,7 @@ class NetworkPotential:
         self._joint.forget(0)
 
     def evaluate(self, positions_A: np.ndarray, cell_A: np.ndarray, bead_types: np.ndarray) -> Evaluation:
-        """Energy, forces, virial and per-bead energies (prior included); see `potential.Potential`."""
+        """Energy, forces, virial and per-bead energies; see `potential.Potential`."""
         if not np.array_equal(bead_types, self._joint.bead_types):
             self._joint = JointNetworkPotential([self.models], bead_types, **self._settings)
         return self._joint.evaluate_all({0: (positions_A, cell_A)})[0]
@@ -201,9 +200,9 @@ class _StockEvaluator(Evaluator):
         gradient = torch.zeros_like(vectors_t)
         energies = torch.zeros(n_beads, dtype=self.dtype, device=self.device)
         for model in models:
-            network, prior, part = model.energies_and_pair_gradient(self.species, *pairs, vectors_t)
+            network, part = model.energies_and_pair_gradient(self.species, *pairs, vectors_t)
             gradient += part
-            energies += (network + prior).detach().reshape(-1)
+            energies += network.detach().reshape(-1)
         pair_gradient = (gradient / len(models)).cpu().numpy().astype(np.float64)
         bead_energies = (energies / len(models)).cpu().numpy().astype(np.float64)
         forces = np.empty((n_beads, 3))
@@ -327,14 +326,6 @@ def _padded(values: torch.Tensor, dtype: np.dtype) -> np.ndarray:
     return array
 
 
-def prior_tables(priors: Sequence[RepulsivePrior]) -> tuple[np.ndarray, np.ndarray]:
-    """log E0 and a, (n_priors, n_types, n_types) each, of the mean of priors; one where all are equal."""
-    distinct = list({(p.E0_kcal_mol.tobytes(), p.a_per_A.tobytes()): p for p in priors}.values())
-    if len(distinct) > 1:
-        distinct = list(priors)
-    return np.log([p.E0_kcal_mol for p in distinct]), np.array([p.a_per_A for p in distinct])
-
-
 @dataclass(frozen=True)
 class _Tile:
     """Part of a stack that is evaluated in one go: runs of beads (system, begin, end), network by network."""
@@ -353,9 +344,6 @@ class _CpuEvaluator(Evaluator):
         self.dtype = torch.empty(0, dtype=dtype).numpy().dtype
         self.n_types = len(ensembles[0][0].type_names)
         self.lanes = simd.lanes(self.dtype)
-        self.priors = [prior_tables([model.prior for model in ensemble]) for ensemble in ensembles]
-        nothing = np.empty((0, self.n_types, self.n_types))
-        self._no_prior = (nothing, nothing)
         self._tiles: dict[tuple[int, ...], list[_Tile]] = {}
         self._kept: dict[str, np.ndarray] = {}
         n_beads = len(bead_types)
@@ -424,9 +412,8 @@ class _CpuEvaluator(Evaluator):
             self._forces[number] = 0.0
             self._virial[number] = 0.0
             self._energies[number] = 0.0
-        seen: set[tuple[int, int]] = set()
         for tile in self._plan(numbers):
-            self._evaluate_tile(tile, ordered, found, seen)
+            self._evaluate_tile(tile, ordered, found)
         results = {}
         for number in numbers:
             order = self._orders[number]
@@ -452,7 +439,6 @@ class _CpuEvaluator(Evaluator):
         tile: _Tile,
         positions: Mapping[int, np.ndarray],
         found: Mapping[int, Candidates],
-        seen: set[tuple[int, int]],
     ) -> None:
         stack, n_types = tile.stack, self.n_types
         sizes = []
@@ -500,9 +486,6 @@ class _CpuEvaluator(Evaluator):
         bead = 0
         for system, begin, end in tile.runs:
             self._energies[system, begin:end] += stack.weight * energies[bead : bead + end - begin]
-            # The prior counts once, also where networks of several architectures look at a system.
-            prior = self._no_prior if (system, begin) in seen else self.priors[system]
-            seen.add((system, begin))
             md_kernels.forces(
                 begin,
                 end,
@@ -517,11 +500,8 @@ class _CpuEvaluator(Evaluator):
                 stack.weights.shape[2],
                 x,
                 stack.weight,
-                self._types[system],
-                *prior,
                 self._forces[system],
                 self._virial[system],
-                self._energies[system],
                 *constants,
             )
             bead += end - begin

@@ -1,4 +1,4 @@
-"""Loops over given pairs of beads on a CPU: rows, repulsive prior, forces."""
+"""Loops over given pairs of beads on a CPU: rows, differences, forces."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import numpy as np
 from numba import prange
 
 from .compiled import parallel, serial
-
-#: exp(-60) of the force at contact is nothing, even in double precision.
-NEGLIGIBLE = -60.0
 
 
 @serial
@@ -49,39 +46,3 @@ def differences(values: np.ndarray, first: np.ndarray, second: np.ndarray, out: 
         i, j = first[pair], second[pair]
         for axis in range(3):
             out[pair, axis] = values[i, axis] - values[j, axis]
-
-
-@serial
-def prior_energies_and_forces(
-    vectors: np.ndarray,
-    first: np.ndarray,
-    second: np.ndarray,
-    types: np.ndarray,
-    log_E0: np.ndarray,
-    a: np.ndarray,
-    energies: np.ndarray,
-    forces: np.ndarray,
-) -> None:
-    """Fill per-bead energies (n_beads,) and forces (n_beads, 3) of the repulsive prior over directed pairs.
-
-    ``log_E0, a``: (n_types, n_types), logarithm of kcal/mol and 1/A. Each direction of a pair has half its energy.
-    """
-    energies[:] = 0.0
-    forces[:] = 0.0
-    for pair in range(len(first)):
-        i, j = first[pair], second[pair]
-        ti, tj = types[i], types[j]
-        x, y, z = np.float64(vectors[pair, 0]), np.float64(vectors[pair, 1]), np.float64(vectors[pair, 2])
-        squared = x * x + y * y + z * z
-        reach = (log_E0[ti, tj] - NEGLIGIBLE) / a[ti, tj]
-        if reach > 0.0 and squared < reach * reach:
-            distance = np.sqrt(squared)
-            half = 0.5 * np.exp(log_E0[ti, tj] - a[ti, tj] * distance)
-            energies[i] += half
-            push = a[ti, tj] * half / distance
-            forces[i, 0] -= push * x
-            forces[i, 1] -= push * y
-            forces[i, 2] -= push * z
-            forces[j, 0] += push * x
-            forces[j, 1] += push * y
-            forces[j, 2] += push * z

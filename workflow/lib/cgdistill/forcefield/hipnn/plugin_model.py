@@ -20,7 +20,7 @@ from .dense import Dense
 from .fused import beyond_reach
 from .model import BeadModel, NetworkSpec
 
-FORMAT = "cgdistill-plugin-model 1"
+FORMAT = "cgdistill-plugin-model 2"
 
 
 def plugin_reaches(spec: NetworkSpec) -> bool:
@@ -29,7 +29,7 @@ def plugin_reaches(spec: NetworkSpec) -> bool:
 
 
 def write_plugin_model(path: str | Path, models: Sequence[BeadModel]) -> None:
-    """Write the mean of one or more models for ``pair_style cgdistill``.
+    """Write the mean of one or more networks for ``pair_style cgdistill``; the prior is left to LAMMPS's own styles.
 
     Raises
     ------
@@ -47,24 +47,13 @@ def write_plugin_model(path: str | Path, models: Sequence[BeadModel]) -> None:
     for model in models:
         if reason := beyond_reach(model.spec, "cpu"):
             raise InputError(path, "network", reason, "a network that pair_style cgdistill can evaluate")
-    lines = [FORMAT, "units real", f"types {len(names)} {' '.join(names)}", *_priors(models)]
+    lines = [FORMAT, "units real", f"types {len(names)} {' '.join(names)}"]
     lines.append(f"networks {len(models)}")
     for model in models:
         lines += _network(model)
     text = "\n".join([*lines, "end", ""])
     with whole_file(path) as partial:
         partial.write_text(f"{text}crc32 {zlib.crc32(text.encode('utf-8')):08x}\n", encoding="utf-8")
-
-
-def _priors(models: Sequence[BeadModel]) -> list[str]:
-    """The priors of the models; one where all are equal."""
-    pairs = [(model.prior.E0_kcal_mol, model.prior.a_per_A) for model in models]
-    distinct = {(energy.tobytes(), decay.tobytes()): (energy, decay) for energy, decay in pairs}
-    pairs = pairs if len(distinct) > 1 else list(distinct.values())
-    lines = [f"priors {len(pairs)}"]
-    for energy, decay in pairs:
-        lines += [*_numbers("E0", energy), *_numbers("a", decay)]
-    return lines
 
 
 def _network(model: BeadModel) -> list[str]:

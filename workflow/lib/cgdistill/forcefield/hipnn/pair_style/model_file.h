@@ -11,11 +11,6 @@
 
 namespace cgdistill {
 
-/// Repulsive prior E0 exp(-a r): n_types x n_types numbers each, kcal/mol and 1/A.
-struct Prior {
-  std::vector<double> E0, a;
-};
-
 /// Residual layer x + softplus(x @ inner + inner_bias) @ outer + outer_bias.
 struct Layer {
   std::vector<double> inner, inner_bias, outer, outer_bias;
@@ -36,8 +31,7 @@ struct Weights {
 
 struct ModelFile {
   std::vector<std::string> types;
-  std::vector<Prior> priors;        // their mean counts
-  std::vector<Weights> networks;    // theirs, too
+  std::vector<Weights> networks;    // their mean counts
 };
 
 /// Reads words one by one and keeps count of the lines; throws std::runtime_error with line and what was expected.
@@ -50,20 +44,11 @@ class ModelReader {
     check_sum();
     ModelFile model;
     word("cgdistill-plugin-model");
-    word("1");
+    word("2");
     word("units");
     word("real");
     const int n_types = integer("types", 1, 1000);
     for (int t = 0; t < n_types; ++t) model.types.push_back(next("name of a bead type"));
-    const int n_priors = integer("priors", 1, 1000);
-    for (int n = 0; n < n_priors; ++n) {
-      Prior prior;
-      prior.E0 = numbers("E0", n_types, n_types);
-      prior.a = numbers("a", n_types, n_types);
-      for (int k = 0; k < n_types * n_types; ++k)
-        if (!(prior.E0[k] >= 0.0) || !(prior.a[k] > 0.0)) fail("E0 from 0 on and a above 0", "others");
-      model.priors.push_back(prior);
-    }
     const int n_networks = integer("networks", 1, 1000);
     for (int n = 0; n < n_networks; ++n) model.networks.push_back(network(n_types));
     word("end");

@@ -4,7 +4,9 @@
 //   pair_style cgdistill [precision single|double]
 //   pair_coeff * * model.cgdistill Cho Cl Urea        bead types of LAMMPS's types in order
 //
-// NULL for a type that is left to another style of pair_style hybrid: its beads are not in the list.
+// The networks are trained as the difference to the prior of their force field, which runs in LAMMPS's own styles:
+// pair_style hybrid/overlay cgdistill ... with them. NULL for a type that is left to another style: its beads are not
+// in the list.
 // Units real. Forces on ghosts go back to the ranks that own them.
 
 #include "pair_cgdistill.h"
@@ -19,16 +21,10 @@
 #include "update.h"
 
 #include <algorithm>
-#include <cmath>
 #include <fstream>
 #include <iterator>
 
 using namespace LAMMPS_NS;
-
-namespace {
-/// exp(-45) kcal/mol is nothing, even in double precision.
-constexpr double negligible = -45.0;
-}    // namespace
 
 PairCGDistill::PairCGDistill(LAMMPS *lmp) : Pair(lmp)
 {
@@ -117,18 +113,6 @@ void PairCGDistill::take_over(const cgdistill::ModelFile &model)
   n_types = int(model.types.size());
   cutoff = 0.0;
   for (const auto &network : model.networks) cutoff = std::max(cutoff, network.cutoff);
-  repulsions.assign(n_types * n_types, {});
-  reaches_squared.assign(n_types * n_types, -1.0);
-  for (int kind = 0; kind < n_types; ++kind)
-    for (int other = 0; other < n_types; ++other)
-      for (const auto &prior : model.priors) {
-        const int pair = kind * n_types + other;
-        const double log_E0 = std::log(prior.E0[pair]), a = prior.a[pair];
-        const double reach = std::min((log_E0 - negligible) / a, cutoff);
-        if (!(reach > 0.0)) continue;
-        repulsions[pair].push_back({log_E0 - std::log(double(model.priors.size())), a, reach * reach});
-        reaches_squared[pair] = std::max(reaches_squared[pair], reach * reach);
-      }
   in_single.reset();
   in_double.reset();
   if (single_precision)
@@ -216,14 +200,13 @@ template <typename T> void PairCGDistill::compute_in(Engine<T> &engine)
   }
 }
 
-/// Rows of bead i for the networks; the prior is done with on the way.
+/// Rows of bead i for the networks.
 template <typename T> void PairCGDistill::gather(Engine<T> &engine, int i)
 {
   const double *const x = atom->x[0];
   const int *const types = atom->type, *const neighbours = list->firstneigh[i], *const kind_of = kinds.data();
-  const int n = list->numneigh[i], kind = kind_of[types[i]];
+  const int n = list->numneigh[i];
   const double xi = x[3 * i], yi = x[3 * i + 1], zi = x[3 * i + 2], limit = cutoff * cutoff;
-  const double *const reach_squared = &reaches_squared[kind * n_types];
   Near<T> &near = engine.near;
   if (near.room < n + cgdistill::lanes<T>) {
     near.room = n + n / 2 + cgdistill::lanes<T>;
@@ -243,29 +226,10 @@ template <typename T> void PairCGDistill::gather(Engine<T> &engine, int i)
     near_z[slot] = T(vector[2]);
     near_j[slot] = j;
     counts[other] += squared <= limit;
-    if (squared <= reach_squared[other]) repel(i, j, kind, other, vector, squared);
   }
   for (int other = 0; other < n_types; ++other) {
     const int at = other * room;
     engine.evaluator.pairs.add_row(near_x + at, near_y + at, near_z + at, near_j + at, counts[other]);
-  }
-}
-
-/// Half the prior of a pair: its other half comes from the other bead.
-void PairCGDistill::repel(int i, int j, int kind, int other, const double *vector, double squared)
-{
-  for (const Repulsion &repulsion : repulsions[kind * n_types + other]) {
-    if (squared > repulsion.reach_squared) continue;
-    const double distance = std::sqrt(squared), energy = 0.5 * std::exp(repulsion.log_E0 - repulsion.a * distance);
-    const double slope = -repulsion.a * energy / distance;
-    const double g[] = {slope * vector[0], slope * vector[1], slope * vector[2]};
-    for (int axis = 0; axis < 3; ++axis) {
-      atom->f[i][axis] += g[axis];
-      atom->f[j][axis] -= g[axis];
-    }
-    if (eflag_global) eng_vdwl += energy;
-    if (eflag_atom) eatom[i] += energy;
-    if (vflag_either) tally_virial(i, j, vector, g[0], g[1], g[2]);
   }
 }
 
@@ -304,7 +268,7 @@ void lammpsplugin_init(void *lmp, void *handle, void *regfunc)
 #endif
   plugin.style = "pair";
   plugin.name = "cgdistill";
-  plugin.info = "HIP-NN-TS networks with a repulsive prior";
+  plugin.info = "HIP-NN-TS networks";
   plugin.author = "cgdistill";
   plugin.creator.v1 = [](void *lammps) -> void * { return new PairCGDistill(static_cast<LAMMPS *>(lammps)); };
   plugin.handle = handle;

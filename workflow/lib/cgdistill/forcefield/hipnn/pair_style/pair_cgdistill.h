@@ -1,4 +1,4 @@
-// Pair style cgdistill: HIP-NN-TS networks with a repulsive prior, over MPI ranks.
+// Pair style cgdistill: HIP-NN-TS networks, over MPI ranks.
 #ifndef LMP_PAIR_CGDISTILL_H
 #define LMP_PAIR_CGDISTILL_H
 
@@ -25,10 +25,6 @@ class PairCGDistill : public Pair {
   double memory_usage() override;
 
  private:
-  /// Repulsion of a pair of types, energy exp(log_E0 - a r) up to a distance where it is nothing.
-  struct Repulsion {
-    double log_E0, a, reach_squared;
-  };
   /// Neighbours of a bead within the cutoff: `counts` of each type, their places `room` apart.
   template <typename T> struct Near {
     std::vector<int> counts, j;
@@ -44,8 +40,6 @@ class PairCGDistill : public Pair {
   double cutoff = 0.0;                               // largest of the networks, A
   int n_types = 0;                                   // of the model
   std::vector<int> kinds;                            // of LAMMPS's types: type of the model
-  std::vector<std::vector<Repulsion>> repulsions;    // n_types * n_types: one per prior
-  std::vector<double> reaches_squared;               // n_types * n_types: largest reach of the priors, A^2
   std::unique_ptr<Engine<float>> in_single;
   std::unique_ptr<Engine<double>> in_double;
 
@@ -54,7 +48,6 @@ class PairCGDistill : public Pair {
   void take_over(const cgdistill::ModelFile &);
   template <typename T> void compute_in(Engine<T> &);
   template <typename T> void gather(Engine<T> &, int);
-  void repel(int, int, int, int, const double *, double);
   void tally_virial(int, int, const double *, double, double, double);
 };
 
