@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from bead_cases import PRIOR, Trap, make_model, network_spec
+from bead_cases import PRIOR, TYPES, Trap, make_model, network_spec
 from cgdistill.core.errors import InputError
 from cgdistill.data.beads import BeadFile
 from cgdistill.data.pair_frames import PairFrames
@@ -405,7 +405,7 @@ class GraphModel(BeadModel):
 def test_trains_as_through_the_graph_of_hippynn(frames):
     """Losses of four epochs, 16 steps of Adam, to 1e-5: measured 4e-7, rounding in 32 bits that the steps enlarge."""
     fused = run(trainer(frames))
-    stock = run(trainer(frames, model=GraphModel(network_spec(), PRIOR, 1)))
+    stock = run(trainer(frames, model=GraphModel(network_spec(), TYPES, 1)))
     assert GraphModel.n_steps == 16
     assert fused.train_loss.iloc[-1] < 0.95 * fused.train_loss[0]
     assert_close_history(fused, stock, rtol=1e-5)
@@ -463,7 +463,8 @@ def test_several_interrupted_after_every_epoch_and_resumed(frames, tmp_path, loc
 def test_a_failed_model_is_named_and_the_others_stay(frames, tmp_path, lockstep):
     """The second of three fails in its first epoch; the others are trained to their ends, as if it were not there."""
     made = several(frames, tmp_path)
-    made[1].data.frames.targets["E"] = frames.targets["E"] * float("nan")
+    spoiled = frames.with_targets({"E": frames.targets["E"] * float("nan")})
+    made[1].data = replace(made[1].data, frames=spoiled)
     with pytest.raises(InputError, match="seed-2: found loss is nan in epoch 1"):
         train(made, lockstep)
     alone = several(frames, seeds=(1, 3))
