@@ -399,7 +399,7 @@ class GraphModel(BeadModel):
         found = [
             model.graph_energies_and_forces(batch, differentiable) for model, batch in zip(models, batches, strict=True)
         ]
-        return [ModelOutput(forces, network) for network, _, forces in found]
+        return [ModelOutput(forces, network) for network, forces in found]
 
 
 def test_trains_as_through_the_graph_of_hippynn(frames):
