@@ -74,7 +74,7 @@ def training_steps(frames: PairFrames, models: list[BeadModel], evaluation: str)
         batch = frames.batch([0], device)
         optimiser.zero_grad()
         found = energies_and_forces(models, [batch] * len(models), True, evaluation)
-        outputs = [ModelOutput(forces, epsilon) for epsilon, _, forces in found]
+        outputs = [ModelOutput(forces, epsilon) for epsilon, forces in found]
         loss, _ = objective.evaluate(outputs, [batch.targets] * len(models), [1] * len(models))
         loss.sum().backward()
         optimiser.step()
