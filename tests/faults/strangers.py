@@ -201,7 +201,7 @@ CASES = (
          "prior.a_per_A: found another value for a pair the other way round"),
     Case("no prior", settings(lambda data: data.pop("prior")), "prior: found nothing, expected parameters"),
     Case("a prior of an unknown term", settings(lambda data: data["prior"].update(magic={})),
-         "prior: found terms ['magic'], expected some of repulsion"),
+         r"prior: found terms \['magic'\], expected some of repulsion"),
     Case("a repulsion that does not fall", repulsion(lambda data: data["a_per_A"][0].__setitem__(0, 0)),
          "prior.a_per_A: found 0, expected numbers above 0"),
     Case("settings in another order of brackets", write(SETTINGS, b"[]"), r"network\.json: file: found list"),
