@@ -37,7 +37,8 @@ def trained(root, tmp_path_factory):
     mapper = Mapper(rules, read_topology(demo / "des128.gro", demo / "des128.top"))
     map_trajectory(path, mapper, [demo / "des128.trr"], {}, FrameSelection(max_frames=20))
     with BeadFile(path) as beads:
-        table = fit_prior([beads.frames(slice(0, 16))], beads.topology, read_yaml(root / "config/config.yaml")["prior"])
+        settings = {"delta_A": 0.15, "fraction": 0.05, "outlier_iqr": 1.5}
+        table = fit_prior([beads.frames(slice(0, 16))], beads.topology, settings)
         prior, model = prior_from_table(table, rules.types, "fit"), BeadModel(NETWORK, rules.types, seed=3)
         frames = PairFrames.from_beads(beads, np.arange(20), NETWORK.cutoff_A)
         frames = frames.with_prior(prior.forces_in_file(beads, np.arange(20)))
