@@ -28,7 +28,7 @@ TRAVIS_ADF_FRAMES = 1
 
 def memory(context: Context) -> list[Row]:
     """Peak memory of an MD run."""
-    from cgdistill.forcefield.hipnn.model import save_model
+    from cgdistill.forcefield.model_files import save_model
 
     save_model(context.folder / "model", context.demo.model(1), context.demo.prior, {})
     large = context.demo.replicated(HUNDRED_THOUSAND, slice(0, 1), seed=2)

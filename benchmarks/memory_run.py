@@ -41,8 +41,8 @@ def main() -> None:
     pin_threads(arguments.threads)
     import torch
     from cgdistill.data.beads import BeadFile
-    from cgdistill.forcefield.hipnn.model import load_model, load_prior
     from cgdistill.forcefield.hipnn.network_potential import NetworkPotential
+    from cgdistill.forcefield.model_files import load_model, load_prior
     from cgdistill.md.protocol import Minimisation, SimulationSpec
     from cgdistill.md.simulation import run_simulation
 

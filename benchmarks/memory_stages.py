@@ -105,7 +105,7 @@ def _write_split(path: Path, n_frames: int) -> None:
 
 
 def _teachers(folder: Path, demo: Any) -> list[Path]:
-    from cgdistill.forcefield.hipnn.model import save_model
+    from cgdistill.forcefield.model_files import save_model
 
     folders = [folder / f"teachers/seed-{number}" for number in range(N_TEACHERS)]
     for number, own in enumerate(folders):
@@ -118,7 +118,7 @@ def _write_predictions(folder: Path, folders: list[Path], types: np.ndarray, n_f
     from cgdistill.data.beads import BeadFile
     from cgdistill.data.pair_frames import PairFrames
     from cgdistill.data.split import read_split
-    from cgdistill.forcefield.hipnn.model import load_model
+    from cgdistill.forcefield.model_files import load_model
     from cgdistill.forcefield.trainable import ModelOutput
     from cgdistill.provenance.record import stamp
     from cgdistill.training.evaluation import predict

@@ -19,8 +19,9 @@ from unittest import mock
 import numpy as np
 from cgdistill.core.errors import InputError
 from cgdistill.data.beads import BeadTopology
+from cgdistill.forcefield.architecture import LammpsModel
+from cgdistill.forcefield.hipnn.export import mliap_style
 from cgdistill.forcefield.potential import Evaluation
-from cgdistill.md.lammps_engine import MliapModel
 from cgdistill.md.lockstep import SeparatePotentials
 from cgdistill.md.protocol import SimulationSpec
 from cgdistill.md.simulation import RunPlan, run_simulations
@@ -119,9 +120,7 @@ class Replicas:
         """The potential of one run."""
         return Springs(self.home_A, at, action)
 
-    def run(
-        self, potentials: Sequence[Springs | MliapModel], together: bool = True, coupling: str = "external"
-    ) -> list[str]:
+    def run(self, potentials: Sequence[Springs | LammpsModel], together: bool = True) -> list[str]:
         """Simulations in lockstep, or one after another; how they ended."""
         plans = []
         for number in range(len(potentials)):
@@ -130,7 +129,7 @@ class Replicas:
             plans.append(
                 RunPlan(self.start_A, CELL_A, 20 + number, own / "out", own / "checkpoint", identity, {"program": "x"})
             )
-        spec = replace(self.spec, coupling=coupling)
+        spec = self.spec
         joint = SeparatePotentials(potentials, self.topology.bead_types) if together else potentials
         return [record["status"] for record in run_simulations(joint, plans, self.topology, spec)]
 
@@ -197,8 +196,8 @@ class Replicas:
         for one in other:
             one.type_names = ("A", "C")
         _fails(InputError, lambda: self.run(other))
-        model = MliapModel(self.folder / "none.pt", TYPES)
-        _fails(Exception, lambda: self.run([model], together=False, coupling="mliap"))
+        model = LammpsModel(TYPES, mliap_style("none.pt", TYPES))
+        _fails(Exception, lambda: self.run([model], together=False))
         self.fail()
         (damaged,) = self.folder.glob("2/checkpoint/restart-*.lammps")
         damaged.write_bytes(damaged.read_bytes()[:100])

@@ -64,7 +64,7 @@ class Held:
     @classmethod
     def now(cls, collect: bool = True) -> Held:
         """Count; ``collect``: after garbage has been collected."""
-        from cgdistill.md.lammps_library import load_lammps
+        from cgdistill.runtime.lammps_library import load_lammps
         from greenlet import getcurrent, greenlet
 
         if collect:

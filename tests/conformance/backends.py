@@ -16,13 +16,12 @@ from cgdistill.forcefield.hipnn.fused import stacked_energies_and_forces
 from cgdistill.forcefield.hipnn.model import BeadModel
 from cgdistill.forcefield.hipnn.network_potential import JointNetworkPotential, NetworkPotential
 from cgdistill.forcefield.hipnn.plugin_model import write_plugin_model
-from cgdistill.forcefield.prior.base import LammpsStyle
+from cgdistill.forcefield.lammps_style import LammpsStyle, lammps_commands
 from cgdistill.geometry.neighbours import NeighbourList
 from cgdistill.md.lammps_engine import Engine
-from cgdistill.md.lammps_files import lammps_commands
-from cgdistill.md.lammps_library import load_lammps
 from cgdistill.md.protocol import SimulationSpec
 from cgdistill.md.system import BeadSystem
+from cgdistill.runtime.lammps_library import load_lammps
 from force_field_cases import Case
 
 #: kcal/mol per A^3 in atm, of LAMMPS's units real.

@@ -17,9 +17,11 @@ import numpy as np
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tests" / "integration"))
 
+from cgdistill.forcefield.architecture import LammpsModel  # noqa: E402
+from cgdistill.forcefield.hipnn.export import mliap_style  # noqa: E402
 from cgdistill.forcefield.potential import Evaluation  # noqa: E402
 from cgdistill.geometry.neighbours import NeighbourList  # noqa: E402
-from cgdistill.md.lammps_engine import Engine, MliapModel  # noqa: E402
+from cgdistill.md.lammps_engine import Engine  # noqa: E402
 from cgdistill.md.protocol import Minimisation, SimulationSpec  # noqa: E402
 from cgdistill.md.simulation import RunPlan  # noqa: E402
 from lj import IDENTITY, PROVENANCE, TRICLINIC, TYPES, lattice  # noqa: E402
@@ -211,9 +213,9 @@ class Fault:
         """Settings of the run, with other limits."""
         return replace(SPEC, limits=replace(SPEC.limits, **(self.limits | limits)), **self.spec)
 
-    def interaction(self) -> Soft | MliapModel:
+    def interaction(self) -> Soft | LammpsModel:
         """What forces come from."""
-        return MliapModel(Path("model.pt"), TYPES) if isinstance(self.fault, type) else Soft(self.fault)
+        return LammpsModel(TYPES, mliap_style("model.pt", TYPES)) if isinstance(self.fault, type) else Soft(self.fault)
 
 
 PAIR = (ONE + 1, OTHER + 1)
@@ -274,7 +276,7 @@ FAULTS = [
     ),
     Fault(
         "ML-IAP: a bead is thrown out of the cell, and LAMMPS stops", "LAMMPS", "production", 140,
-        "LAMMPS stopped: .*Lost atoms", WithoutCallback, spec={"coupling": "mliap"}, finite=120,
+        "LAMMPS stopped: .*Lost atoms", WithoutCallback, finite=120,
     ),
 ]  # fmt: skip
 

@@ -22,7 +22,8 @@ import torch
 from bead_cases import CELLS, PRIOR, Trap, bead_topology, configuration, make_model
 from cgdistill.core.errors import InputError
 from cgdistill.export.model_folder import export_model, load_exported
-from cgdistill.forcefield.hipnn.model import MOST_PARAMETERS, save_model
+from cgdistill.forcefield.architecture import MOST_PARAMETERS
+from cgdistill.forcefield.model_files import save_model
 from cgdistill.io.untrusted import LARGEST_JSON_BYTES
 from cgdistill.md.protocol import SimulationSpec
 from cgdistill.provenance.record import sha256_of

@@ -23,7 +23,7 @@ from cgdistill.core.vocabulary import NetworkStatus, RunStatus
 from cgdistill.data.beads import BeadFile
 from cgdistill.data.pair_frames import PairFrames
 from cgdistill.data.split import Split, write_split
-from cgdistill.forcefield.hipnn.model import load_model
+from cgdistill.forcefield.model_files import load_model
 from cgdistill.forcefield.prior.terms import fit_prior, write_prior
 from cgdistill.forcefield.trainable import ModelOutput
 from cgdistill.io.csv_tables import read_table, write_table

@@ -34,7 +34,7 @@ from bead_cases import PRIOR, TYPES, Trap, force_field, make_model, write_beads
 from cases import ROOT, RULES, schema
 from cgdistill.config.complete import complete_config, value_settings
 from cgdistill.config.schema import schema_of
-from cgdistill.config.sections.learning import HipnnNetwork
+from cgdistill.config.sections.networks import HipnnNetwork
 from cgdistill.config.students import SCHEMA as STUDENT_SCHEMA
 from cgdistill.config.students import read_students
 from cgdistill.config.validate import validate
@@ -43,14 +43,17 @@ from cgdistill.data.atoms import read_topology
 from cgdistill.data.beads import BeadFile
 from cgdistill.data.cg_trajectory import Origin, open_trajectory
 from cgdistill.data.split import read_split
-from cgdistill.export.model_folder import load_exported, written_mliap
+from cgdistill.export.model_folder import load_exported
 from cgdistill.figures.style import plain
-from cgdistill.forcefield.hipnn import model as network
+from cgdistill.forcefield import model_files as network
+from cgdistill.forcefield.architecture import LammpsModel
+from cgdistill.forcefield.hipnn.architecture import HipnnArchitecture
+from cgdistill.forcefield.hipnn.model import SIZES
+from cgdistill.forcefield.lammps_style import quoted
 from cgdistill.forcefield.prior.terms import read_prior
 from cgdistill.io.csv_tables import read_table
 from cgdistill.io.text import read_yaml
 from cgdistill.io.untrusted import TYPE_NAME, open_hdf5
-from cgdistill.md.lammps_engine import _quoted
 from cgdistill.report.cards import read_card
 from cgdistill.report.page import render, template
 from cgdistill.report.sweep_study import StudyCell, write_study
@@ -186,7 +189,7 @@ def test_pickles_would_spring(tmp_path: Path) -> None:
 
 def test_sizes_are_those_of_the_schema() -> None:
     limits = schema_of(HipnnNetwork)["properties"]
-    for name, (low, high) in network.SIZES.items():
+    for name, (low, high) in SIZES.items():
         own = limits[name]
         assert (min(own["enum"]), max(own["enum"])) == (low, high) if "enum" in own else (
             own["minimum"], own["maximum"]) == (low, high)  # fmt: skip
@@ -223,15 +226,21 @@ def test_a_network_too_large_is_refused_before_it_is_made() -> None:
 # The pickle that LAMMPS needs ----------------------------------------------------------------------------------------
 
 
-def test_lammps_gets_a_pickle_that_was_written_on_the_spot(sound: Path) -> None:
-    force_fields = {"seed-1": load_exported(sound), "seed-2": force_field(make_model(2), make_model(3))}
-    with written_mliap(force_fields) as files:
-        assert list(files) == list(force_fields)
-        place = files["seed-1"].parent
-        assert place.stat().st_mode & 0o077 == 0, "nobody else may write there"
-        for path in files.values():
-            assert torch.load(path, weights_only=False).element_types == list(TYPES)
-    assert not place.exists()
+def test_lammps_gets_a_pickle_that_was_written_on_the_spot(sound: Path, tmp_path: Path) -> None:
+    one, two = load_exported(sound).networks, force_field(make_model(2), make_model(3)).networks
+    models = HipnnArchitecture().for_simulation(
+        [one, two, one], np.zeros(4, dtype=int), coupling="mliap", skin_A=1.0, device="cpu", folder=tmp_path
+    )
+    files = [pickle_of(model) for model in models]
+    assert files[0] == files[2] != files[1]
+    for path in files:
+        assert path.parent == tmp_path
+        assert torch.load(path, weights_only=False).element_types == list(TYPES)
+
+
+def pickle_of(model: LammpsModel) -> Path:
+    """The file that LAMMPS reads by ``pair_style mliap unified "FILE" 0``."""
+    return Path(model.style.arguments.split('"')[1])
 
 
 def test_simulations_do_not_read_the_pickle_of_the_folder(
@@ -246,19 +255,25 @@ def test_simulations_do_not_read_the_pickle_of_the_folder(
     parts = {"train": [0, 1, 2, 3, 4, 5], "valid": [6, 7], "test": [8, 9]}
     (tmp_path / "split.json").write_text(json.dumps(parts), encoding="utf-8")
     config = value_settings(read_config(), "simulation")
-    run = {"variant": "T", "member": "seed-1", "replica": 1, "number": 0, "velocity_seed": 5,
-           "out_dir": str(tmp_path / "out"), "checkpoint_dir": str(tmp_path / "checkpoint")}  # fmt: skip
+    run = {"replica": 1, "number": 0, "velocity_seed": 5}
+
+    class Files(dict[str, Path]):
+        """Input files, by key and by attribute as Snakemake has them."""
+
+        __getattr__ = dict.__getitem__
+
     fake = SimpleNamespace(
-        log=[str(tmp_path / "log")], threads=1,
-        input=SimpleNamespace(cards=[str(member / "card.json")], beads=tmp_path / "beads.h5",
-                              split=tmp_path / "split.json"),
+        log=[str(tmp_path / "log")], threads=1, wildcards={"variant": "T", "member": "seed-1"},
+        input=Files(card=member / "card.json", beads=tmp_path / "beads.h5", split=tmp_path / "split.json"),
+        output=SimpleNamespace(runs=tmp_path / "out"),
         params=SimpleNamespace(simulation=config | {"coupling": "mliap"}, device="cpu", runs=[run], start_seed=1,
-                               keep_frames=10),
+                               keep_frames=10, at_once=1, checkpoints=tmp_path / "checkpoint", code="0"),
     )  # fmt: skip
     seen: list[Path] = []
 
     def simulate(interaction: Any, *_: Any, **__: Any) -> list[dict[str, Any]]:
-        seen.extend(model.path for model in interaction)
+        seen.extend(map(pickle_of, interaction))
+        assert seen[0].parent.stat().st_mode & 0o077 == 0, "nobody else may write there"
         # What LAMMPS does with it.
         assert torch.load(seen[0], weights_only=False).element_types == list(TYPES)
         return [{"status": "finished", "step": 1, "ns_per_day_together": 1.0}]
@@ -510,11 +525,11 @@ def test_paths_do_not_end_where_they_are_written(path: str) -> None:
     config["aa"]["system"]["force_field"] = [path]
     assert _refused(config, "config")
     with pytest.raises(InputError, match="LAMMPS: path"):
-        _quoted(Path(path))
+        quoted(Path(path))
 
 
 def test_paths_are_one_word_to_lammps() -> None:
-    assert _quoted(Path("a b/${HOME} & #")) == '"a b/${HOME} & #"'
+    assert quoted(Path("a b/${HOME} & #")) == '"a b/${HOME} & #"'
 
 
 @pytest.mark.parametrize("names", [["Cho", "C l"], ["Cho", "Cl\nshell touch x"], ["Cho", ""]])

@@ -27,7 +27,7 @@ def test_nothing_is_left_in_shared_memory():
     """Neither by a process that ends nor by one that is killed; LAMMPS still runs afterwards."""
     done = python(
         "import os, signal, pathlib",
-        "from cgdistill.md.lammps_library import load_lammps",
+        "from cgdistill.runtime.lammps_library import load_lammps",
         "lmp = load_lammps().lammps(cmdargs=['-screen', 'none', '-log', 'none'])",
         "lmp.commands_string('region r block 0 1 0 1 0 1\\ncreate_box 1 r')",
         "print(lmp.extract_setting('ntypes'), [p.name for p in pathlib.Path('/dev/shm').glob('mpich*')",
@@ -42,7 +42,7 @@ def test_base_class_of_the_exported_object(library):
     """It is there with and without the shared library; only with it LAMMPS could be asked to run networks."""
     done = python(
         "" if library else NO_LIBRARY,
-        "from cgdistill.md.lammps_library import load_mliap_base, mliap_works, load_lammps",
+        "from cgdistill.runtime.lammps_library import load_mliap_base, mliap_works, load_lammps",
         "load_mliap_base()",
         "from hippynn.interfaces.lammps_interface.mliap_interface import MLIAPInterface",
         "from lammps.mliap.mliap_unified_abc import MLIAPUnified",

@@ -25,7 +25,8 @@ from cgdistill.core.errors import InputError
 from cgdistill.data.atoms import count_frames, read_frames, read_topology
 from cgdistill.data.beads import BeadFile, BeadFrames, BeadWriter
 from cgdistill.data.split import Split, read_split, write_split
-from cgdistill.forcefield.hipnn.model import BeadModel, NetworkSpec, load_model, save_model
+from cgdistill.forcefield.hipnn.model import BeadModel, NetworkSpec
+from cgdistill.forcefield.model_files import load_model, save_model
 from cgdistill.forcefield.prior.repulsion import Repulsion
 from cgdistill.forcefield.prior.terms import PriorTerms
 from cgdistill.forcefield.trainable import ModelOutput

@@ -22,8 +22,9 @@ import pytest
 import torch
 from cgdistill.data.beads import BeadTopology
 from cgdistill.export.model_folder import export_model, load_exported
-from cgdistill.forcefield.hipnn.model import BeadModel, NetworkSpec, save_model
+from cgdistill.forcefield.hipnn.model import BeadModel, NetworkSpec
 from cgdistill.forcefield.hipnn.network_potential import NetworkPotential
+from cgdistill.forcefield.model_files import save_model
 from cgdistill.forcefield.prior.repulsion import Repulsion
 from cgdistill.forcefield.prior.terms import PriorTerms
 from cgdistill.md.protocol import SimulationSpec

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from cgdistill.forcefield.lammps_style import LammpsStyle, lammps_commands
 from cgdistill.forcefield.pair_spline.basis import PairSplineSpec, SplineBasis
 from cgdistill.forcefield.pair_spline.equations import NormalEquations, add_frames
 from cgdistill.forcefield.pair_spline.fit import fit
-from cgdistill.forcefield.pair_spline.table import choose_points, pair_coefficients, pair_style, write_tables
+from cgdistill.forcefield.pair_spline.table import choose_points, style, write_tables
 from cgdistill.geometry.cells import restricted_cell
 from cgdistill.geometry.neighbours import NeighbourList
 from cgdistill.md.lammps_files import write_data_file
-from cgdistill.md.lammps_library import load_lammps
+from cgdistill.runtime.lammps_library import load_lammps
 from demo_beads import demo_beads
 
 SPEC = PairSplineSpec(cutoff_A=9.0)
@@ -32,16 +33,15 @@ def in_lammps(folder, model, tables, positions, cell, topology, overlay):
     write_tables(folder / "model.table", model, tables)
     masses = topology.type_masses_g_mol()
     write_data_file(folder / "start.data", positions, cell, topology.bead_types, topology.type_names, masses)
-    style = f"hybrid/overlay {pair_style(tables)} zero 9.0 nocoeff" if overlay else pair_style(tables)
+    zero = LammpsStyle("pair", "zero", "9.0 nocoeff", (("* *", ""),))
+    table = style(model, tables, str(folder / "model.table"))
     lmp = load_lammps().lammps(cmdargs=["-screen", "none", "-log", "none", "-nocite"])
     commands = [
         "units real",
         "atom_modify map array sort 0 0",
         "box tilt large",
         f"read_data {folder / 'start.data'}",
-        f"pair_style {style}",
-        *pair_coefficients(model, str(folder / "model.table"), overlay),
-        *(["pair_coeff * * zero"] if overlay else []),
+        *lammps_commands([table, zero] if overlay else [table]),
         "compute virial all pressure NULL virial",
         "thermo_style custom pe c_virial[1] c_virial[2] c_virial[3] c_virial[4] c_virial[5] c_virial[6]",
         "run 0 post no",

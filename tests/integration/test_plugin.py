@@ -22,15 +22,16 @@ from cgdistill.core.errors import InputError
 from cgdistill.data.beads import BeadTopology
 from cgdistill.export.model_folder import export_model
 from cgdistill.forcefield.forcefield import ForceField
-from cgdistill.forcefield.hipnn.model import BeadModel, NetworkSpec, save_model
+from cgdistill.forcefield.hipnn.model import BeadModel, NetworkSpec
 from cgdistill.forcefield.hipnn.network_potential import NetworkPotential
 from cgdistill.forcefield.hipnn.plugin_build import build_plugin, find_compiler
 from cgdistill.forcefield.hipnn.plugin_model import write_plugin_model
-from cgdistill.forcefield.prior.base import LammpsStyle
+from cgdistill.forcefield.lammps_style import LammpsStyle, lammps_commands
+from cgdistill.forcefield.model_files import save_model
 from cgdistill.forcefield.prior.repulsion import Repulsion
 from cgdistill.forcefield.prior.terms import PriorTerms
 from cgdistill.io.lammps_dump import read_dump
-from cgdistill.md.lammps_files import lammps_commands, write_data_file
+from cgdistill.md.lammps_files import write_data_file
 from cgdistill.md.protocol import Minimisation, SimulationSpec
 
 try:

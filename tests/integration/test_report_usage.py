@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 from cgdistill.export.model_folder import FORMAT, load_exported
-from cgdistill.forcefield.hipnn.model import BeadModel, NetworkSpec, save_model
+from cgdistill.forcefield.hipnn.model import BeadModel, NetworkSpec
+from cgdistill.forcefield.model_files import save_model
 from cgdistill.forcefield.prior.repulsion import Repulsion
 from cgdistill.forcefield.prior.terms import PriorTerms
 from cgdistill.md.lammps_files import write_data_file

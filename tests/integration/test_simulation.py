@@ -12,12 +12,15 @@ import numpy as np
 import pytest
 from cgdistill.core.errors import InputError
 from cgdistill.core.units import KCAL_MOL_PER_G_MOL_A2_FS2, BOLTZMANN_kcal_mol_K, ns_per_day
+from cgdistill.forcefield.architecture import LammpsModel, LammpsScript
+from cgdistill.forcefield.hipnn.export import mliap_style
+from cgdistill.forcefield.lammps_style import LammpsStyle, quoted
 from cgdistill.io.csv_tables import read_provenance, read_table
 from cgdistill.io.lammps_dump import read_dump
-from cgdistill.md.lammps_engine import Engine, MliapModel
-from cgdistill.md.lammps_files import mliap_style, write_data_file, write_lammps_input
-from cgdistill.md.lammps_library import load_lammps, mliap_works
+from cgdistill.md.lammps_engine import Engine
+from cgdistill.md.lammps_files import write_data_file, write_lammps_input
 from cgdistill.md.system import BeadSystem
+from cgdistill.runtime.lammps_library import load_lammps, mliap_works
 from lj import (
     CUBIC,
     IDENTITY,
@@ -203,11 +206,9 @@ def test_mliap_without_support_is_refused(tmp_path):
     lmp.close()
     if works:
         pytest.skip("this LAMMPS has ML-IAP with Python")
-    model = MliapModel(tmp_path / "model.pt", TYPES)
+    model = LammpsModel(TYPES, mliap_style(quoted(tmp_path / "model.pt"), TYPES))
     with pytest.raises(InputError, match=r"simulation.coupling: found mliap, but this LAMMPS has no ML-IAP Python"):
         simulate(tmp_path, model, spec=replace(SPEC, coupling="mliap"))
-    with pytest.raises(TypeError, match="needs an MliapModel"):
-        simulate(tmp_path, spec=replace(SPEC, coupling="mliap"))
 
 
 @pytest.mark.parametrize("ensemble", ["nvt", "nve"])
@@ -227,10 +228,11 @@ def test_stand_alone_input_runs(tmp_path, monkeypatch, ensemble):
         system.type_masses_g_mol,
     )
     path = tmp_path / "in.lammps"
-    write_lammps_input(path, [mliap_style("model.pt", TYPES)], "start.data", replace(SPEC, ensemble=ensemble), 9)
+    style = LammpsStyle("pair", "lj/smooth/linear", "9.0", (("* *", "0.3 4.0"),))
+    script = LammpsScript("in.lammps", style, about="Two\nlines.", usage="", variables=("variable x index 1",))
+    write_lammps_input(path, script, [], "start.data", replace(SPEC, ensemble=ensemble), 9)
     text = path.read_text()
-    assert "pair_style mliap unified model.pt 0\npair_coeff * * A B\n" in text
-    text = text.replace("mliap unified model.pt 0", "lj/smooth/linear 9.0").replace("* * A B", "* * 0.3 4.0")
+    assert text.splitlines()[1:5] == ["# Two", "# lines.", "", "variable x index 1"]
     monkeypatch.chdir(tmp_path)
     lmp = load_lammps().lammps(cmdargs=["-screen", "none", "-log", "none"])
     lmp.commands_string(text)

@@ -13,10 +13,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cgdistill.forcefield.architecture import LammpsModel
+from cgdistill.forcefield.hipnn.export import mliap_style
 from cgdistill.forcefield.potential import Evaluation
 from cgdistill.io.csv_tables import read_table
 from cgdistill.io.lammps_dump import read_dump
-from cgdistill.md.lammps_engine import MliapModel
 from cgdistill.md.simulation import RunPlan, _Run
 from cgdistill.runtime.signals import Interrupted
 from lj import (
@@ -157,8 +158,7 @@ def test_run_without_callback(tmp_path, monkeypatch):
 
     def go(folder, engine):
         monkeypatch.setattr("cgdistill.md.simulation.Engine", engine)
-        model = MliapModel(tmp_path / "model.pt", TYPES)
-        return simulate(folder, model, spec=replace(SPEC, coupling="mliap"))
+        return simulate(folder, LammpsModel(TYPES, mliap_style("model.pt", TYPES)))
 
     _, callback = simulate(tmp_path / "callback")
     _, whole = go(tmp_path / "whole", NativeEngine)

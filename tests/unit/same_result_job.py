@@ -25,8 +25,8 @@ def main(folder: Path, threads: int) -> None:
     from cgdistill.analysis.run_analysis import analyse_reference
     from cgdistill.data.beads import BeadFile, BeadFrames, BeadWriter
     from cgdistill.data.split import Split, write_split
-    from cgdistill.forcefield.hipnn.model import load_model
     from cgdistill.forcefield.hipnn.network_potential import JointNetworkPotential
+    from cgdistill.forcefield.model_files import load_model
     from cgdistill.forcefield.prior.terms import fit_prior, write_prior
     from cgdistill.md.protocol import SimulationSpec
     from cgdistill.md.simulation import RunPlan, run_simulations

@@ -262,3 +262,27 @@ def test_empty_and_missing_yaml(tmp_path):
 def test_config_survives_yaml(config):
     """What Snakemake hands on is what was checked."""
     assert yaml.safe_load(yaml.safe_dump(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "message"),
+    [
+        ({"knot_spacing_A": 8.0}, "network.knot_spacing_A", "at most cutoff_A, 7.5 A"),
+        ({"degree": 6}, "network.degree", "at most 5"),
+        ({"tensor_order": 1}, "network", "only architecture, bootstrap"),
+        ({"architecture": "spline"}, "network.architecture", "one of hipnn, pair-spline"),
+    ],
+)
+def test_pair_splines_have_their_own_keys(config, changes, key, message):
+    config["network"] = {"architecture": "pair-spline", "cutoff_A": 7.5} | changes
+    with pytest.raises(InputError) as caught:
+        check_config(complete_config(config, TYPES), TYPES)
+    assert caught.value.item == key and message in str(caught.value)
+
+
+def test_pair_splines_run_in_styles_of_lammps_alone(config):
+    config["network"] = {"architecture": "pair-spline", "cutoff_A": 7.5}
+    check_config(complete_config(config, TYPES), TYPES)
+    config["simulation"]["coupling"] = "mliap"
+    with pytest.raises(InputError, match=r"simulation.coupling: found mliap with pair-spline"):
+        check_config(complete_config(config, TYPES), TYPES)

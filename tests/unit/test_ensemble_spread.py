@@ -22,7 +22,7 @@ from cgdistill.data.split import Split, write_split
 from cgdistill.figures.spread import spread_figure
 from cgdistill.figures.style import Palette
 from cgdistill.forcefield.forcefield import load_force_field
-from cgdistill.forcefield.hipnn.model import save_model
+from cgdistill.forcefield.model_files import save_model
 from cgdistill.training.prediction_job import predict_teachers
 from cgdistill.training.predictions import centre_per_type
 

@@ -6,6 +6,7 @@ import ast
 from pathlib import Path
 
 import cgdistill
+from cgdistill.forcefield.registry import NAMES
 
 LIBRARY = Path(cgdistill.__file__).parent
 #: From the foundations to the command line; docs/design.md says what each is for.
@@ -49,3 +50,18 @@ def test_packages_import_only_lower_layers():
             higher = _imported_packages(source) & set(LAYERS[number + 1 :])
             upward += [f"{source.relative_to(LIBRARY)} imports {name}" for name in sorted(higher)]
     assert upward == []
+
+
+def test_architectures_are_imported_by_the_register_alone():
+    """Whatever knows one form of models is in its package: no other module imports it, lazily or not."""
+    packages = {name.replace("-", "_") for name in NAMES}
+    intruders = []
+    for source in sorted(LIBRARY.rglob("*.py")):
+        inside = source.relative_to(LIBRARY).parts[:2]
+        own = inside[1] if inside[0] == "forcefield" and inside[1] in packages else ""
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+            parts = {part for name in [*names, getattr(node, "module", None) or ""] for part in name.split(".")}
+            if isinstance(node, ast.Import | ast.ImportFrom) and parts & packages - {own}:
+                intruders.append(f"{source.relative_to(LIBRARY)}:{node.lineno}")
+    assert intruders == []

@@ -27,7 +27,7 @@ from cgdistill.data.beads import BeadFile, BeadFrames, BeadWriter
 from cgdistill.data.mapping import FrameSelection, Mapper, map_trajectory
 from cgdistill.data.pair_frames import PairFrames
 from cgdistill.data.split import split_frames, write_split
-from cgdistill.forcefield.hipnn.model import save_model
+from cgdistill.forcefield.model_files import save_model
 from cgdistill.forcefield.prior.terms import fit_prior
 from cgdistill.runtime.memory import available_bytes
 from cgdistill.training.prediction_job import predict_teachers

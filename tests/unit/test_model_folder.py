@@ -14,9 +14,10 @@ import pytest
 import torch
 from bead_cases import CELLS, PRIOR, TYPES, bead_topology, configuration, make_model
 from cgdistill.core.errors import InputError
-from cgdistill.export.model_folder import export_mliap, export_model, load_exported, read_card
-from cgdistill.forcefield.hipnn.model import save_model
+from cgdistill.export.model_folder import export_model, load_exported, read_card
+from cgdistill.forcefield.hipnn.export import export_mliap
 from cgdistill.forcefield.hipnn.network_potential import NetworkPotential
+from cgdistill.forcefield.model_files import save_model
 from cgdistill.md.protocol import SimulationSpec
 
 FACTS = {"name": "T8/ensemble", "label": "T8", "variant": "T8", "member": "ensemble", "metrics": {"seed-1": [1.5]}}

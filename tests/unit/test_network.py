@@ -15,7 +15,7 @@ import torch
 from bead_cases import CELLS, PRIOR, TYPES, Trap, configuration, make_model
 from cgdistill.core.errors import InputError
 from cgdistill.forcefield.hipnn.graph import mean_energy_node
-from cgdistill.forcefield.hipnn.model import load_model, load_prior, read_settings, save_model
+from cgdistill.forcefield.model_files import load_model, load_prior, read_settings, save_model
 from cgdistill.geometry.neighbours import NeighbourList
 from hippynn.graphs import GraphModule
 from hippynn.graphs.nodes.physics import GradientNode

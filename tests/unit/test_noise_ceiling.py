@@ -27,7 +27,7 @@ from cgdistill.data.beads import BeadFrames, BeadWriter
 from cgdistill.data.split import Split, write_split
 from cgdistill.figures.ceiling import ceiling_figure
 from cgdistill.figures.style import Palette
-from cgdistill.forcefield.hipnn.model import save_model
+from cgdistill.forcefield.model_files import save_model
 from cgdistill.forcefield.trainable import ModelOutput
 from cgdistill.training.metrics import error_measures
 from cgdistill.training.predictions import single_predictions, write_predictions

@@ -10,7 +10,7 @@ from bead_cases import CELLS, TYPES, configuration
 from cgdistill.core.errors import InputError
 from cgdistill.forcefield.pair_spline.basis import PairSplineSpec, SplineBasis, pair_numbers
 from cgdistill.forcefield.pair_spline.model import PairSplineModel
-from cgdistill.forcefield.pair_spline.table import choose_points, pair_coefficients, pair_style, write_tables
+from cgdistill.forcefield.pair_spline.table import choose_points, style, write_tables
 from cgdistill.geometry.neighbours import NeighbourList
 from pair_spline_cases import SPEC, known_model
 from scipy.integrate import quad
@@ -166,9 +166,9 @@ def test_tables_hold_the_model(tmp_path):
         assert np.abs(linear_energy - exact_energy).max() < 1.1 * tables.energy_error_kcal_mol
     assert choose_points(model, 0.002, inner_A=0.5).n_points > tables.n_points
     assert choose_points(model).inner_A == 1.25
-    assert pair_style(tables) == f"table linear {tables.n_points}"
-    assert pair_coefficients(model, "a.table")[1] == "pair_coeff 1 2 a.table PAIR_1_2 5.0"
-    assert pair_coefficients(model, "a.table", overlay=True)[2] == "pair_coeff 2 2 table a.table PAIR_2_2 5.0"
+    found = style(model, tables, "a.table")
+    assert (found.category, found.style, found.arguments) == ("pair", "table", f"linear {tables.n_points}")
+    assert found.coefficients[1] == ("1 2", "a.table PAIR_1_2 5.0")
 
 
 def test_tables_that_cannot_be_are_refused():

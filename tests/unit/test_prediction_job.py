@@ -9,7 +9,7 @@ from cgdistill.core.errors import InputError
 from cgdistill.data.beads import BeadFile
 from cgdistill.data.pair_frames import PairFrames
 from cgdistill.data.split import Split, write_split
-from cgdistill.forcefield.hipnn.model import load_model, save_model
+from cgdistill.forcefield.model_files import load_model, save_model
 from cgdistill.io.csv_tables import read_provenance, read_table
 from cgdistill.provenance.record import sha256_of
 from cgdistill.training.evaluation import predict

@@ -10,11 +10,11 @@ import torch
 from bead_cases import CELLS, PRIOR, REPULSION, TYPES, bead_topology, configuration, force_field, make_model
 from cgdistill.core.errors import InputError
 from cgdistill.forcefield.forcefield import ForceField
-from cgdistill.forcefield.prior.base import InteractionTopology, LammpsStyle
+from cgdistill.forcefield.lammps_style import LammpsStyle, lammps_commands
+from cgdistill.forcefield.prior.base import InteractionTopology
 from cgdistill.forcefield.prior.repulsion import NEGLIGIBLE_KCAL_MOL, Repulsion
 from cgdistill.forcefield.prior.terms import PriorTerms, sum_of
 from cgdistill.md.lammps_engine import Engine
-from cgdistill.md.lammps_files import lammps_commands
 from cgdistill.md.protocol import SimulationSpec
 from cgdistill.md.system import BeadSystem
 

@@ -35,7 +35,7 @@ def test_cells_replace_values(base, write):
     assert study_name(table, base) == "demo-widths"
     assert [cell.config["run"] for cell in (narrow, wide)] == ["demo-widths/narrow", "demo-widths/wide"]
     assert narrow.settings == {"network.n_features": 8, "teachers.seeds": base["teachers"]["seeds"]}
-    assert wide.config["network"] == base["network"] | {"n_features": 64}
+    assert wide.config["network"] == base["network"] | {"architecture": "hipnn", "n_features": 64}
     assert wide.config["teachers"]["seeds"] == [1, 2]
     untouched = set(base) - {"run", "network", "teachers"}
     assert all(wide.config[key] == complete_config(base)[key] for key in untouched)
@@ -57,7 +57,7 @@ def test_values_are_yaml(base, write):
         ("cell\tnetwork.n_features\na\t8\n", "header", "columns"),
         ("name\tpictures\tpictures\na\ttrue\tfalse\n", "header", "pictures twice"),
         ("name\tnetwork.width\na\t8\n", "header", "unknown key 'network.width'"),
-        ("name\tnetwork\na\t8\n", "header", "which holds tensor_order"),
+        ("name\tnetwork\na\t8\n", "header", "which holds architecture, tensor_order"),
         ("name\tseed.more\na\t8\n", "header", "unknown key 'seed.more'"),
         ("name\trun\na\tb\n", "header", "run"),
         ("name\tpictures\n", "rows", "none"),

@@ -14,8 +14,9 @@ from cgdistill.core.errors import InputError
 from cgdistill.data.beads import BeadFile
 from cgdistill.data.pair_frames import PairFrames
 from cgdistill.data.split import Split, write_split
-from cgdistill.forcefield.hipnn.model import load_model, read_settings
+from cgdistill.forcefield.model_files import load_model, read_settings
 from cgdistill.forcefield.prior.terms import fit_prior, read_prior, write_prior
+from cgdistill.forcefield.registry import architecture_of
 from cgdistill.io.csv_tables import read_provenance, read_table
 from cgdistill.provenance.record import sha256_of
 from cgdistill.runtime.signals import Interrupted
@@ -245,5 +246,5 @@ def test_faults_of_the_inputs(tmp_path, inputs, predictions):
 
 def test_settings_are_plain_json(teacher):
     settings = json.loads((teacher / "network.json").read_text(encoding="utf-8"))
-    assert settings["network"] == NETWORK
-    assert training_job.NetworkSpec(**settings["network"]) == network_spec()
+    assert settings["network"] == {"architecture": "hipnn"} | NETWORK
+    assert architecture_of(settings["network"]).spec(settings["network"], len(TYPES)) == network_spec()

@@ -28,7 +28,7 @@ from cgdistill.core.errors import InputError
 from cgdistill.core.seeds import derive
 from cgdistill.data.beads import BeadWriter
 from cgdistill.data.split import Split, write_split
-from cgdistill.export.model_folder import export_mliap
+from cgdistill.forcefield.hipnn.export import export_mliap
 from cgdistill.forcefield.trainable import ModelOutput
 from cgdistill.io.csv_tables import read_table, write_table
 from cgdistill.provenance.compare import compare_runs, relative_difference

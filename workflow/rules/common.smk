@@ -28,6 +28,7 @@ from cgdistill.core.seeds import derive
 from cgdistill.core.vocabulary import ENSEMBLE, ModelKind
 from cgdistill.data.mapping_rules import MappingRules
 from cgdistill.figures.catalogue import box_variants, catalogue, drawn_by
+from cgdistill.forcefield.registry import architecture_of
 from cgdistill.io.text import read_yaml
 from cgdistill.provenance.source.digest import source_digest
 from cgdistill.report.captions import caption_values
@@ -81,13 +82,18 @@ def job_resources(kind, gpu=True):
     }
 
 
+#: What all models of the run are, and its module, which the library imports by name.
+ARCHITECTURE = architecture_of(config["network"])
+_ARCHITECTURE_MODULE = f"forcefield.{ARCHITECTURE.name.replace('-', '_')}.architecture"
+
+
 def code_of(script, *modules, files=()):
     """Digest of what a script computes: Snakemake sees changes of the script, not of the library.
 
     `modules` are those of the library that are chosen by name at run time, `files` those that are read.
     """
     entries = [WORKFLOW / "scripts" / f"{script}.py", *modules]
-    return source_digest(*entries, files=files, choices=[f"aa.{config['aa']['source']}"])
+    return source_digest(*entries, files=files, choices=[f"aa.{config['aa']['source']}", _ARCHITECTURE_MODULE])
 
 
 RUN = config["run"]

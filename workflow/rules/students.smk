@@ -71,9 +71,7 @@ else:
     ruleorder: train_student > train_students_together
 
 
-#: For LAMMPS's pair style cgdistill, which evaluates networks of one interaction layer (plugin_model.plugin_reaches).
-PLUGIN_FILES = ["model.cgdistill", "in.plugin.lammps"] if config["network"]["n_interaction_layers"] == 1 else []
-MODEL_FILES = ["mliap.pt", "in.lammps", "start.data", "README.md", *PLUGIN_FILES]
+MODEL_FILES = ["in.lammps", "start.data", "README.md", *ARCHITECTURE.exported_files(config["network"])]
 
 
 rule export_model:

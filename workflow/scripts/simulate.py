@@ -5,6 +5,7 @@ Inputs: card, networks (of the exported model), beads, split. Output: runs, the 
 
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from cgdistill.data.beads import BeadFile
 from cgdistill.data.split import read_split, start_frame
@@ -13,9 +14,7 @@ from cgdistill.runtime.job import job
 
 with job(snakemake.log[0], snakemake.threads) as log, ExitStack() as stack:
     import torch
-    from cgdistill.export.model_folder import load_exported, read_card, written_mliap
-    from cgdistill.forcefield.hipnn.network_potential import JointNetworkPotential
-    from cgdistill.md.lammps_engine import MliapModel
+    from cgdistill.export.model_folder import load_exported, read_card
     from cgdistill.md.protocol import SimulationSpec
     from cgdistill.md.simulation import RunPlan, run_simulations
     from cgdistill.runtime.devices import choose_device
@@ -50,12 +49,14 @@ with job(snakemake.log[0], snakemake.threads) as log, ExitStack() as stack:
                     styles=force_field.prior.lammps_styles(),
                 )
             )
-    if spec.coupling == "mliap":
-        files = stack.enter_context(written_mliap({"model": force_field}))
-        interaction = [MliapModel(files["model"], force_field.type_names)] * len(plans)
-    else:
-        networks = [force_field.networks] * len(plans)
-        interaction = JointNetworkPotential(networks, topology.bead_types, spec.skin_A, device=device)
+    interaction = force_field.architecture.for_simulation(
+        [force_field.networks] * len(plans),
+        topology.bead_types,
+        coupling=spec.coupling,
+        skin_A=spec.skin_A,
+        device=device,
+        folder=Path(stack.enter_context(TemporaryDirectory(prefix="cgdistill-"))),
+    )
     records = run_simulations(
         interaction,
         plans,

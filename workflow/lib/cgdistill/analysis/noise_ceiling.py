@@ -34,7 +34,7 @@ import pandas as pd
 from ..core.errors import InputError
 from ..data.beads import BeadFile
 from ..data.split import read_split
-from ..forcefield.hipnn.model import read_settings
+from ..forcefield.model_files import read_settings
 from ..io.csv_tables import read_table
 from ..training.predictions import PredictionFile
 
@@ -297,6 +297,8 @@ def was_cut_off(folder: str | Path) -> bool:
     """
     training = read_settings(folder).get("training")
     if training is None:
+        return False
+    if training.get("learning_rate", 0) is None:  # not trained by epochs
         return False
     allowed = int(training["training"]["max_epochs"])
     return int(training["best_epoch"]) > (1.0 - _LAST_EPOCHS) * allowed

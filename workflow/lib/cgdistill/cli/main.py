@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..core.errors import InputError
 from ..core.vocabulary import CURVE_KEY
-from ..forcefield.hipnn.plugin_build import FILE_NAME, build_plugin
+from ..forcefield.registry import NAMES, architecture
 from ..io.csv_tables import read_table
 from ..structure.error_tables import overall_of, shown_metrics
 from .config_command import add_config
@@ -44,11 +44,6 @@ def summary(folder: Path) -> str:
     return "\n".join(lines)
 
 
-def _plugin(chosen: argparse.Namespace) -> str:
-    path = build_plugin(chosen.output, chosen.cxx, chosen.lammps_headers, chosen.portable)
-    return f"{path}\nIn LAMMPS: plugin load {path.resolve()}"
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Exit status of the command line."""
     parser = argparse.ArgumentParser(
@@ -59,23 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
     command = commands.add_parser("summary", help="overall errors of a finished run")
     command.add_argument("folder", type=Path, help="results/<run>")
     command.set_defaults(run=lambda chosen: summary(chosen.folder))
-    command = commands.add_parser(
-        "lammps-plugin",
-        help="compile the pair style cgdistill for LAMMPS",
-        description="Compile the pair style cgdistill, a plugin for LAMMPS that runs exported models over MPI ranks.",
-        epilog="Example, for another LAMMPS: cgdistill lammps-plugin --cxx mpicxx --lammps-headers lammps/src",
-    )
-    command.add_argument(
-        "--output", "-o", type=Path, default=Path(FILE_NAME), metavar="FILE", help=f"default: {FILE_NAME}"
-    )
-    command.add_argument("--cxx", metavar="COMMAND", help="C++ compiler (default: $CXX, or g++, or c++)")
-    command.add_argument(
-        "--lammps-headers", type=Path, metavar="DIR", help="folder of LAMMPS's pair.h (default: the Python package's)"
-    )
-    command.add_argument(
-        "--portable", action="store_true", help="compile for any processor, not only that of this machine"
-    )
-    command.set_defaults(run=_plugin)
+    for name in NAMES:
+        architecture(name).add_commands(commands)
     add_config(commands)
     add_verify(commands)
     add_commands(commands)

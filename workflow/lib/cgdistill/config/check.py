@@ -60,12 +60,8 @@ def check_config(config: Mapping[str, Any], types: tuple[str, ...]) -> None:
     total = split.train + split.valid + split.test
     if abs(total - 1.0) > 1e-9:
         _fail("split", f"fractions that sum to {total:g}", "a sum of 1")
-    if not network.soft_min_A < network.soft_max_A <= network.cutoff_A:
-        found = f"{network.soft_min_A}, {network.soft_max_A}, {network.cutoff_A}"
-        _fail("network", f"soft_min_A, soft_max_A, cutoff_A = {found}", "increasing values")
-    if whole.simulation.coupling == "mliap" and network.n_interaction_layers > 1:
-        # A second layer needs the features of ghosts; where LAMMPS does not pass them on, forces are silently wrong.
-        _fail("simulation.coupling", f"mliap with {network.n_interaction_layers} interaction layers", "external")
+    for fault in network.faults(whole.simulation.coupling):
+        _fail(*fault)
     for number, triplet in enumerate(whole.structure.adf.triplets or ()):
         unknown = [name for name in triplet if name not in types]
         if unknown:

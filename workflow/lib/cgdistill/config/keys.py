@@ -121,8 +121,8 @@ def items_of(section: type, defaults: Any = None) -> tuple[Item, ...]:
     hints = get_type_hints(section)
     found = []
     for entry in fields(section):
-        members = [member for member in _members(hints[entry.name]) if member is not type(None)]
-        nullable = len(members) < len(_members(hints[entry.name]))
+        members = [member for member in members_of(hints[entry.name]) if member is not type(None)]
+        nullable = len(members) < len(members_of(hints[entry.name]))
         kind = members[0] if len(members) == 1 else Union[tuple(members)]  # noqa: UP007 (members are known at run time)
         properties = entry.metadata.get("key", Key())
         default = properties.default if entry.default_factory is MISSING else entry.default_factory()
@@ -132,19 +132,19 @@ def items_of(section: type, defaults: Any = None) -> tuple[Item, ...]:
     return tuple(found)
 
 
-def _members(kind: Any) -> tuple[Any, ...]:
+def members_of(kind: Any) -> tuple[Any, ...]:
     """Members of a union; of any other type the type itself."""
     return get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
 
 
 def is_section(kind: Any) -> bool:
     """Whether a type is a section, or a union of sections."""
-    return all(is_dataclass(member) for member in _members(kind))
+    return all(is_dataclass(member) for member in members_of(kind))
 
 
 def section_of(kind: Any, data: Any) -> type:
     """The section that describes ``data``: of a union the member whose ``Literal`` is given, the first by default."""
-    sections: tuple[type, ...] = _members(kind)
+    sections: tuple[type, ...] = members_of(kind)
     if len(sections) > 1 and isinstance(data, Mapping):
         for section in sections:
             if data.get(selector(kind)) in choices(section, selector(kind)):
@@ -154,7 +154,7 @@ def section_of(kind: Any, data: Any) -> type:
 
 def selector(kind: Any) -> str | None:
     """Name of the key that selects the member of a union of sections: its values differ between all of them."""
-    first, *others = _members(kind)
+    first, *others = members_of(kind)
     for item in items_of(first) if others else ():
         values = [choices(section, item.name) for section in (first, *others)]
         if get_origin(item.type) is Literal and sum(map(len, values)) == len(set().union(*values)):
@@ -164,7 +164,7 @@ def selector(kind: Any) -> str | None:
 
 def choices(kind: Any, name: str | None) -> tuple[Any, ...]:
     """Values of a key of ``Literal`` type, of all members of a union; empty where it is of another type."""
-    found = [item.type for section in _members(kind) for item in items_of(section) if item.name == name]
+    found = [item.type for section in members_of(kind) for item in items_of(section) if item.name == name]
     return tuple(value for literal in found if get_origin(literal) is Literal for value in get_args(literal))
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 import yaml
 
 from ..core.errors import InputError
-from .keys import REQUIRED, Derived, Item, Key, is_section, items_of, section_of, walk
+from .keys import REQUIRED, Derived, Item, Key, choices, is_section, items_of, members_of, section_of, selector, walk
 from .sections.config import Config
 
 COMMAND = "cgdistill config --reference config/README.md"
@@ -41,10 +41,20 @@ def with_reference(text: str, source: str | Path) -> str:
 
 
 def _table(section: Item | None) -> Iterator[str]:
-    """Lines of the table of a section; None for the keys outside of sections."""
+    """Lines of the tables of a section, one for each member of a union; None for the keys outside of sections."""
+    members = members_of(section.type) if section else (None,)
+    for number, member in enumerate(members):
+        if number and section is not None:
+            (value,) = choices(member, str(selector(section.type)))
+            yield from ("", f"With `{section.name}.{selector(section.type)}: {value}`:", "")
+        yield from _rows(section, member)
+
+
+def _rows(section: Item | None, member: Any) -> Iterator[str]:
+    """Lines of the table of a section, or of one member of a union."""
     yield "| key | unit | default | meaning |"
     yield "|---|---|---|---|"
-    keys = walk(section_of(section.type, None), None, section.default) if section else walk(Config)
+    keys = walk(member, None, section.default) if section else walk(Config)
     for name, item in keys:
         if not is_section(item.type) and (section or "." not in name):
             cells = (f"`{name}`", item.key.unit, _default(item), _meaning(item))

@@ -3,14 +3,13 @@
 ::
 
     card.json                        what it is: bead types, masses, units, architecture, data, metrics
-    networks/<name>/weights.safetensors, network.json    one per network; several are averaged at each step
-    mliap.pt                         for LAMMPS builds with ML-IAP and Python (a pickle, written only)
-    in.lammps, start.data            an input script that runs it there
-    model.cgdistill, in.plugin.lammps    the same for the pair style cgdistill: over MPI ranks, without Python
+    networks/<name>/weights.safetensors, network.json    one per model; several are averaged at each step
+    start.data, in.lammps            an input script that runs it in LAMMPS
+    ...                              what LAMMPS reads there, and further scripts, by architecture
     README.md                        how to use it
 
-A folder is data, whoever made it: loading it (card, weights, settings) executes nothing that it brings, and
-``mliap.pt`` is not loaded at all. LAMMPS needs a pickle, and gets one that is written on the spot (`written_mliap`).
+A folder is data, whoever made it: loading it (card, weights, settings) executes nothing that it brings, and a pickle
+such as the ``mliap.pt`` of some architectures is not loaded at all.
 Input scripts, and a ``pair_cgdistill.so``, are programs: those from elsewhere should be read or made anew.
 """
 
@@ -18,32 +17,21 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..core.errors import InputError
 from ..data.beads import BeadTopology
+from ..forcefield.architecture import MOST_PARAMETERS, LammpsScript
 from ..forcefield.forcefield import ForceField, load_force_field
-from ..forcefield.hipnn.graph import mean_energy_node
-from ..forcefield.hipnn.model import MOST_PARAMETERS, UNITS, BeadModel, read_settings
-from ..forcefield.hipnn.plugin_model import plugin_reaches, write_plugin_model
+from ..forcefield.lammps_style import lammps_commands
+from ..forcefield.model_files import UNITS, network_settings, read_settings
 from ..io.csv_tables import read_table
 from ..io.untrusted import LARGEST_JSON_BYTES, NAME, read_json, regular_file_in
-from ..md.lammps_files import (
-    lammps_commands,
-    mliap_style,
-    plugin_style,
-    write_data_file,
-    write_lammps_input,
-    write_plugin_input,
-)
+from ..md.lammps_files import write_data_file, write_lammps_input
 from ..md.protocol import SimulationSpec
 from ..provenance.record import sha256_of
 from ..runtime.atomic_files import whole_file, write_json
@@ -61,81 +49,16 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _README = """\
 # {label} ({name})
 
-Coarse-grained force field of {n_networks} HIP-NN-TS network{plural} and a prior ({terms}), made by cgdistill.
+Coarse-grained force field of {n_models} {title}{plural} and a prior ({terms}), made by cgdistill.
 Bead types in order: {types}. Units: A, kcal/mol, g/mol (LAMMPS `units real`). Cutoff: {cutoff_A:g} A.
-{averaged}The network{plural} learned the difference to the prior: energies and forces of the force field are the sum of
-both. `mliap.pt` and `model.cgdistill` hold the network{plural} alone; the input scripts add the prior in LAMMPS's own
-styles:
+{averaged}The {title}{plural} learned the difference to the prior: energies and forces of the force field are the sum of
+both. {files} hold{singular} the {title}{plural} alone; the input scripts add the prior in LAMMPS's own styles:
 
     {lammps}
 
 - In Python: `cgdistill.export.model_folder.load_exported(folder)` reads weights and prior (safetensors and JSON, no
   code is executed); its `potential()` evaluates energy, forces, virial and per-bead energies of the sum.
-- In LAMMPS with ML-IAP and Python (conda-forge builds for Linux have both):
-  `TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1 lmp -in in.lammps` in this folder. `mliap.pt` is a pickle: it needs hippynn and
-  cgdistill installed, and torch refuses it without that variable, since a pickle can run any program. Where the folder
-  comes from somebody else, write it anew from the weights before LAMMPS reads it, and read `in.lammps`:
-  `python -P -c "from cgdistill.export.model_folder import *; export_mliap('mliap.pt', load_exported('.').networks)"`.
-  Networks of more than one interaction layer are wrong there unless that LAMMPS passes on the features of ghosts.
-"""
-
-_PLUGIN_README = """\
-- In LAMMPS with the package PLUGIN, over any number of MPI ranks and without Python: make the pair style once by
-  `cgdistill lammps-plugin`, copy `pair_cgdistill.so` into this folder, and
-  `mpiexec -n 64 lmp -in in.plugin.lammps -var nx 5 -var ny 5 -var nz 4` repeats the start frame 5 x 5 x 4 times.
-  `model.cgdistill` is plain text.
-"""
-
-
-def export_mliap(path: str | Path, models: Sequence[BeadModel]) -> None:
-    """Write the ML-IAP unified object of the mean of one or more networks, without their prior, for LAMMPS.
-
-    LAMMPS knows the bead types by their names, in the order of the model.
-    """
-    # Imported here: the interface pulls in LAMMPS, which evaluation of a model does not need.
-    from ..md.lammps_library import load_mliap_base
-
-    load_mliap_base()
-    from hippynn.interfaces.lammps_interface.mliap_interface import MLIAPInterface
-
-    node = mean_energy_node([model.modules_ for model in models], [model.spec.tensor_order for model in models])
-    interface = MLIAPInterface(node, list(models[0].type_names), model_device=torch.device("cpu"))
-    _order_links(interface.graph)
-    # A stream: torch would name the parts of the file after the temporary file.
-    with whole_file(path) as partial, open(partial, "wb") as stream:
-        torch.save(interface, stream)
-
-
-def _order_links(graph: Any) -> None:
-    """Give the links between nodes of hippynn's graph the order of their names.
-
-    hippynn copies graphs through sets: without it each process would write other bytes.
-    """
-    from hippynn.graphs.nodes.base import MultiNode
-
-    nodes, waiting = {}, [*graph.nodes_to_compute, *graph.input_nodes]
-    while waiting:
-        node = waiting.pop()
-        if id(node) not in nodes:
-            nodes[id(node)] = node
-            waiting += [*node.parents, *node.children]
-    for node in nodes.values():
-        if not isinstance(node, MultiNode):  # finds its outputs by their place
-            node.children = tuple(sorted(node.children, key=lambda child: str(child.name)))
-
-
-@contextmanager
-def written_mliap(force_fields: Mapping[str, ForceField]) -> Iterator[dict[str, Path]]:
-    """ML-IAP files of the networks of force fields by name, written here and for as long as the context lasts.
-
-    LAMMPS executes what such a file holds. So a run does not read the one of a model folder, whose weights were checked
-    but whose pickle was not.
-    """
-    with TemporaryDirectory(prefix="cgdistill-mliap-") as place:
-        files = {name: Path(place) / f"{number}.pt" for number, name in enumerate(force_fields)}
-        for name, path in files.items():
-            export_mliap(path, force_fields[name].networks)
-        yield files
+{usage}"""
 
 
 def facts_of_networks(networks: Mapping[str, Path]) -> dict[str, Any]:
@@ -163,7 +86,7 @@ def export_model(
     Parameters
     ----------
     networks:
-        Trained model folders (`network.save_model`) by name.
+        Trained model folders (`model_files.save_model`) by name.
     topology, start:
         Beads, and positions (n_beads, 3) with cell (3, 3) for ``start.data``, A.
     simulation:
@@ -189,7 +112,6 @@ def export_model(
         for file in _NETWORK_FILES:
             with whole_file(target / file) as partial:
                 shutil.copyfile(Path(source) / file, partial)
-    export_mliap(folder / "mliap.pt", list(models.values()))
     positions, cell = start
     masses = topology.type_masses_g_mol()
     write_data_file(
@@ -201,15 +123,9 @@ def export_model(
         masses,
         comment=f"start frame for {facts['name']}",
     )
-    prior, names = force_field.prior.lammps_styles(), topology.type_names
-    styles = [mliap_style("mliap.pt", names), *prior]
-    write_lammps_input(folder / "in.lammps", styles, "start.data", simulation, velocity_seed)
-    in_reach = all(plugin_reaches(model.spec) for model in models.values())
-    if in_reach:
-        write_plugin_model(folder / "model.cgdistill", list(models.values()))
-        styles = [plugin_style("model.cgdistill", names), *prior]
-        write_plugin_input(folder / "in.plugin.lammps", styles, "start.data", simulation, velocity_seed)
-    cutoff_A = force_field.network_cutoff_A
+    scripts, prior = force_field.architecture.export(folder, force_field.networks), force_field.prior.lammps_styles()
+    for script in scripts:
+        write_lammps_input(folder / script.file, script, prior, "start.data", simulation, velocity_seed)
     write_json(
         folder / "card.json",
         {
@@ -217,10 +133,10 @@ def export_model(
             "units": _UNITS,
             "bead_types": list(topology.type_names),
             "masses_g_mol": masses.tolist(),
-            "cutoff_A": cutoff_A,
+            "cutoff_A": force_field.network_cutoff_A,
             "networks": {
                 name: {
-                    "architecture": asdict(model.spec),
+                    "architecture": network_settings(model),
                     "n_parameters": model.n_parameters,
                     **{
                         entry: sha256_of(folder / "networks" / name / file)
@@ -230,24 +146,34 @@ def export_model(
                 for name, model in models.items()
             },
             "prior": {"parameters": force_field.prior.to_dict(), "lammps": lammps_commands(prior)},
-            "evaluation": "sum of the prior and the mean of the networks",
+            "evaluation": "sum of the prior and the mean of the models",
             **facts,
         },
     )
-    several = len(models) > 1
-    text = _README.format(
+    with whole_file(folder / "README.md") as partial:
+        partial.write_text(_readme(force_field, facts, scripts), encoding="utf-8")
+
+
+def _readme(force_field: ForceField, facts: Mapping[str, Any], scripts: Sequence[LammpsScript]) -> str:
+    """Text of README.md."""
+    architecture, several = force_field.architecture, len(force_field.networks) > 1
+    settings, names = network_settings(force_field.networks[0]), {script.file for script in scripts}
+    files = [f"`{file}`" for file in architecture.exported_files(settings) if file not in names]
+    return _README.format(
         label=facts["label"],
         name=facts["name"],
-        n_networks=len(models),
+        n_models=len(force_field.networks),
+        title=architecture.title,
         plural="s" if several else "",
-        types=", ".join(topology.type_names),
+        types=", ".join(force_field.type_names),
         terms=", ".join(term.name for term in force_field.prior.terms),
-        lammps="\n    ".join(lammps_commands(prior)),
-        cutoff_A=cutoff_A,
-        averaged="All networks are evaluated at each step; energy and forces are their mean.\n" if several else "",
+        files=" and ".join(files),
+        singular="s" if len(files) == 1 else "",
+        lammps="\n    ".join(lammps_commands(force_field.prior.lammps_styles())),
+        cutoff_A=force_field.network_cutoff_A,
+        averaged="All of them are evaluated at each step; energy and forces are their mean.\n" if several else "",
+        usage="".join(script.usage for script in scripts),
     )
-    with whole_file(folder / "README.md") as partial:
-        partial.write_text(text + (_PLUGIN_README if in_reach else ""), encoding="utf-8")
 
 
 def read_card(folder: str | Path) -> dict[str, Any]:
@@ -312,3 +238,9 @@ def load_exported(folder: str | Path) -> ForceField:
             where, "type_names", list(force_field.type_names), f"{card.get('bead_types')}, as the card says"
         )
     return force_field
+
+
+def write_lammps_files(folder: str | Path) -> None:
+    """Write the files that LAMMPS evaluates the models by anew, from the checked weights of a model folder."""
+    force_field = load_exported(folder)
+    force_field.architecture.export(Path(folder), force_field.networks)

@@ -1,10 +1,10 @@
-"""What training asks of a model: energies and forces of batches, and its weights."""
+"""What prediction and training ask of a model: energies and forces of batches, and its weights."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar
 
 if TYPE_CHECKING:  # jobs that only read predictions do without torch, whose import takes seconds
     import torch
@@ -29,11 +29,30 @@ class ModelOutput(NamedTuple, Generic[Array]):
     epsilon_kcal_mol: Array
 
 
-class TrainableModel(Protocol):
-    """A model whose weights are found by following the gradient of a loss, epoch by epoch."""
+class Model(Protocol):
+    """A model of any architecture with its weights, the prior left out.
 
-    #: Settings of the architecture; models of equal settings can be evaluated together.
-    spec: Any
+    Attributes
+    ----------
+    architecture: name of its architecture in the register.
+    """
+
+    architecture: ClassVar[str]
+
+    @property
+    def spec(self) -> Any:
+        """Settings, a dataclass with ``cutoff_A``; models of equal settings can be evaluated together."""
+        ...
+
+    @property
+    def type_names(self) -> tuple[str, ...]:
+        """Names of the bead types in the order of their index."""
+        ...
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of parameters that are fitted to data."""
+        ...
 
     @classmethod
     def evaluate_together(
@@ -46,21 +65,32 @@ class TrainableModel(Protocol):
         models: of this class and of equal settings, on one device.
         differentiable: whether gradients of the results run to the weights (to nothing else).
         """
-
-    def parameters(self) -> Iterator[torch.nn.Parameter]:
-        """Trainable parameters, in a fixed order."""
+        ...
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """Copies of the trainable parameters by name, on the CPU."""
-
-    def load_weights(self, weights: Mapping[str, torch.Tensor], source: str | Path = "weights") -> None:
-        """Take over weights; `InputError` where a name or a shape differs or a value is not finite."""
+        """Copies of the weights by name, on the CPU."""
+        ...
 
     def to(self, device: torch.device | str) -> Self:
         """The model itself, moved to a device."""
+        ...
+
+
+class TrainableModel(Model, Protocol):
+    """A model whose weights are found by following the gradient of a loss, epoch by epoch."""
+
+    def parameters(self) -> Iterator[torch.nn.Parameter]:
+        """Trainable parameters, in a fixed order."""
+        ...
+
+    def load_weights(self, weights: Mapping[str, torch.Tensor], source: str | Path = "weights") -> None:
+        """Take over weights; `InputError` where a name or a shape differs or a value is not finite."""
+        ...
 
     def train(self, mode: bool = True) -> Self:
         """The model itself, in the mode for training."""
+        ...
 
     def eval(self) -> Self:
         """The model itself, in the mode for evaluation."""
+        ...

@@ -11,18 +11,18 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..core.errors import InputError
+from ..forcefield.architecture import LammpsModel
+from ..forcefield.lammps_style import LammpsStyle, lammps_commands, quoted
 from ..forcefield.potential import Potential
-from ..forcefield.prior.base import LammpsStyle
+from ..runtime.lammps_library import load_lammps, mliap_works
 from ..runtime.machine_errors import disk_fault
-from .lammps_files import integrator, lammps_commands, minimise_command, mliap_style
-from .lammps_library import load_lammps, mliap_works
+from .lammps_files import integrator, minimise_command
 from .protocol import SimulationSpec
 from .system import BeadSystem, Frame
 
@@ -38,14 +38,6 @@ _RESTART_END = b"LammpS RestartT\0"
 _WRITING = re.compile(r"error while writing|Error writing|Cannot open", re.IGNORECASE)
 #: Coordinates beyond this have left any sensible cell; they would overflow image counts.
 _FAR_A = 1.0e6
-
-
-@dataclass(frozen=True)
-class MliapModel:
-    """A network exported for ``pair_style mliap unified``, and the names of its types in their order."""
-
-    path: Path
-    type_names: tuple[str, ...]
 
 
 class Unstable(Exception):
@@ -78,7 +70,7 @@ class Engine:
     Parameters
     ----------
     interaction:
-        A `Potential` (coupling ``external``) or an `MliapModel` (coupling ``mliap``), without what is in ``styles``.
+        A `Potential`, called at each step by ``fix external``, or a `LammpsModel`; without what is in ``styles``.
     styles:
         Styles of LAMMPS that are added to it: those of the prior.
     restart:
@@ -92,7 +84,7 @@ class Engine:
 
     def __init__(
         self,
-        interaction: Potential | MliapModel,
+        interaction: Potential | LammpsModel,
         system: BeadSystem,
         spec: SimulationSpec,
         styles: Sequence[LammpsStyle] = (),
@@ -101,9 +93,6 @@ class Engine:
     ) -> None:
         if tuple(interaction.type_names) != tuple(system.type_names):
             raise InputError("model", "type_names", interaction.type_names, f"{system.type_names}, as the beads")
-        if (spec.coupling == "mliap") != isinstance(interaction, MliapModel):
-            expected = "an MliapModel" if spec.coupling == "mliap" else "a Potential"
-            raise TypeError(f"coupling {spec.coupling} needs {expected}, not {type(interaction).__name__}")
         self.system, self.spec = system, spec
         log = str(log_path) if log_path else "none"
         self.lmp: Any = load_lammps().lammps(cmdargs=["-screen", "none", "-log", log, "-nocite"])
@@ -117,14 +106,14 @@ class Engine:
             raise
 
     def _prepare(
-        self, interaction: Potential | MliapModel, styles: Sequence[LammpsStyle], restart: Path | None
+        self, interaction: Potential | LammpsModel, styles: Sequence[LammpsStyle], restart: Path | None
     ) -> None:
         spec = self.spec
         self._commands("units real", "atom_style atomic", "atom_modify map array sort 0 0")
         if restart is None:
             self._create()
         else:
-            self._commands("boundary p p p", "box tilt large", f"read_restart {_quoted(restart)}")
+            self._commands("boundary p p p", "box tilt large", f"read_restart {quoted(restart)}")
         self._couple(interaction, styles)
         self._commands(
             f"neighbor {spec.skin_A!r} bin",
@@ -161,17 +150,16 @@ class Engine:
         if n != self.system.n_beads:
             raise InputError("start frame", "positions_A", f"{n} beads in the cell", self.system.n_beads)
 
-    def _couple(self, interaction: Potential | MliapModel, styles: Sequence[LammpsStyle]) -> None:
-        if isinstance(interaction, MliapModel):
-            if not mliap_works(self.lmp):
+    def _couple(self, interaction: Potential | LammpsModel, styles: Sequence[LammpsStyle]) -> None:
+        if isinstance(interaction, LammpsModel):
+            if interaction.style.style == "mliap" and not mliap_works(self.lmp):
                 raise InputError(
                     "config",
                     "simulation.coupling",
                     "mliap, but this LAMMPS has no ML-IAP Python support",
                     "external, or a LAMMPS built with ML-IAP, PYTHON and MLIAP_ENABLE_PYTHON (conda-forge, Linux)",
                 )
-            network = mliap_style(_quoted(interaction.path), interaction.type_names)
-            self._commands(*lammps_commands([network, *styles]))
+            self._commands(*lammps_commands([interaction.style, *styles]))
             return
         self._commands(*lammps_commands(styles))
         self._callback = _Callback(self.lmp, interaction, self.system)
@@ -243,7 +231,7 @@ class Engine:
                 raise self._callback.failure from None
         if failure is not None:
             text = str(failure).splitlines()[0]
-            if any(sign in text for sign in ("Lost atoms", "Non-numeric", "out of range", "too far")):
+            if any(sign in text for sign in ("Lost atoms", "Non-numeric", "out of range", "too far", "inner cutoff")):
                 raise Unstable(f"LAMMPS stopped: {text}", "LAMMPS") from None
             raise failure
 
@@ -324,7 +312,7 @@ class Engine:
         """
         before = path.stat().st_size if path.exists() else 0
         self._write(
-            f"write_dump all custom {_quoted(path)} id type xu yu zu "
+            f"write_dump all custom {quoted(path)} id type xu yu zu "
             "modify sort id units yes time yes append yes format float %.5f",
             path,
         )
@@ -342,7 +330,7 @@ class Engine:
         OSError
             It is not on disk as a whole.
         """
-        self._write(f"write_restart {_quoted(path)}", path)
+        self._write(f"write_restart {quoted(path)}", path)
         # LAMMPS does not look whether its last buffer got to the disk; when it reads, it asks for this ending.
         if not restart_is_whole(path):
             raise _unwritten(path, None)
@@ -376,14 +364,6 @@ def _unwritten(path: Path, error: Exception | None) -> Exception:
         return error
     said = str(error).splitlines()[0] if error is not None else "LAMMPS wrote a part of it"
     return disk_fault(path, error or RuntimeError(said)) or OSError(errno.EIO, said, str(path))
-
-
-def _quoted(path: Path) -> str:
-    """A path as one word of a LAMMPS command, in which nothing is replaced."""
-    text = str(path)
-    if '"' in text or not text.isprintable():
-        raise InputError("LAMMPS", "path", repr(text), "a path without double quotes and control characters")
-    return f'"{text}"'
 
 
 class _Callback:

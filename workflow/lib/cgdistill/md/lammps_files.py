@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..forcefield.prior.base import LammpsStyle
+from ..forcefield.architecture import LammpsScript
+from ..forcefield.lammps_style import LammpsStyle, lammps_commands
 from ..geometry.cells import wrap
 from ..runtime.atomic_files import whole_file
 from .protocol import SimulationSpec
@@ -95,46 +96,18 @@ def write_dump(
         partial.write_text("".join(line + "\n" for line in lines), encoding="ascii")
 
 
-_MLIAP = """\
-# Coarse-grained simulation with a network exported by cgdistill.
-# Needs a LAMMPS with the packages ML-IAP and PYTHON, built with MLIAP_ENABLE_PYTHON=yes
-# (conda-forge's build for Linux is one), and a Python that can import what the model file needs.
-
+_INPUT = """\
+# Coarse-grained simulation with a model exported by cgdistill.
+{about}
+{variables}
 units real
 atom_style atomic
-atom_modify map array
-boundary p p p
+{before_box}boundary p p p
 box tilt large
 read_data {data_file}
-
+{after_box}
 {interactions}
 
-"""
-
-_PLUGIN = """\
-# Coarse-grained simulation over MPI ranks with networks exported by cgdistill.
-# Needs a LAMMPS with the package PLUGIN, and the plugin, which `cgdistill lammps-plugin` makes; no Python.
-#   mpiexec -n 64 lmp -in in.plugin.lammps -var nx 5 -var ny 5 -var nz 4
-
-variable plugin index ./pair_cgdistill.so
-variable precision index single
-variable nx index 1
-variable ny index 1
-variable nz index 1
-
-units real
-atom_style atomic
-boundary p p p
-box tilt large
-read_data {data_file}
-replicate ${{nx}} ${{ny}} ${{nz}}
-
-plugin load ${{plugin}}
-{interactions}
-
-"""
-
-_PROTOCOL = """\
 neighbor {skin_A:g} bin
 neigh_modify every 1 delay 0 check yes
 timestep {timestep_fs:g}
@@ -166,76 +139,46 @@ def minimise_command(spec: SimulationSpec) -> str:
     return f"minimize {tolerances} {settings.max_iterations} {10 * settings.max_iterations}"
 
 
-def mliap_style(model_file: str, type_names: Sequence[str]) -> LammpsStyle:
-    """``pair_style mliap unified``; the names of the bead types in the order of the LAMMPS types."""
-    return LammpsStyle("pair", "mliap", f"unified {model_file} 0", (("* *", " ".join(type_names)),))
-
-
-def plugin_style(model_file: str, type_names: Sequence[str]) -> LammpsStyle:
-    """``pair_style cgdistill``, its precision by the variable of the script; types as in `mliap_style`."""
-    return LammpsStyle(
-        "pair", "cgdistill", "precision ${precision}", (("* *", f"{model_file} {' '.join(type_names)}"),)
-    )
-
-
-def lammps_commands(styles: Sequence[LammpsStyle]) -> list[str]:
-    """Commands for the sum of some styles; several of one category are overlaid (pairs) or combined."""
-    commands = []
-    for category in dict.fromkeys(style.category for style in styles):
-        own = [style for style in styles if style.category == category]
-        parts = [f"{style.style} {style.arguments}".strip() for style in own]
-        joined = {"pair": "hybrid/overlay "}.get(category, "hybrid ") if len(own) > 1 else ""
-        commands.append(f"{category}_style {joined}{' '.join(parts)}")
-        for style in own:
-            name = f"{style.style} " if joined else ""
-            commands += [f"{category}_coeff {types} {name}{values}" for types, values in style.coefficients]
-    return commands
-
-
 def write_lammps_input(
-    path: str | Path, styles: Sequence[LammpsStyle], data_file: str, spec: SimulationSpec, velocity_seed: int
-) -> None:
-    """Write an input script that runs the protocol of ``spec``, with styles of which one is `mliap_style`.
-
-    Files are named as seen from the folder where LAMMPS will run, without blanks.
-    """
-    _write_input(path, _MLIAP, styles, data_file, spec, velocity_seed, "")
-
-
-def write_plugin_input(
-    path: str | Path, styles: Sequence[LammpsStyle], data_file: str, spec: SimulationSpec, velocity_seed: int
-) -> None:
-    """As `write_lammps_input` with `plugin_style`, for boxes replicated by ``-var nx 5 -var ny 5 -var nz 4``.
-
-    Velocities do not depend on the number of ranks.
-    """
-    _write_input(path, _PLUGIN, styles, data_file, spec, velocity_seed, " loop geom")
-
-
-def _write_input(
     path: str | Path,
-    head: str,
-    styles: Sequence[LammpsStyle],
+    script: LammpsScript,
+    prior: Sequence[LammpsStyle],
     data_file: str,
     spec: SimulationSpec,
     velocity_seed: int,
-    loop: str,
 ) -> None:
-    equilibrate = f"run {spec.equilibration_steps}" if spec.equilibration_steps else ""
-    text = (head + _PROTOCOL).format(
+    """Write an input script that runs the protocol of ``spec``.
+
+    Parameters
+    ----------
+    script: of the architecture.
+    prior: styles of the prior.
+    data_file: as seen from the folder where LAMMPS will run, without blanks.
+    velocity_seed: from 1 to 2147483647.
+    """
+    text = _INPUT.format(
+        about="\n".join(f"# {line}" for line in script.about.splitlines()),
+        variables=_lines(script.variables, before="\n"),
+        before_box=_lines(script.before_box),
         data_file=data_file,
-        interactions="\n".join(lammps_commands(styles)),
+        after_box=_lines(script.after_box),
+        interactions="\n".join(lammps_commands([script.style, *prior])),
         skin_A=spec.skin_A,
         timestep_fs=spec.timestep_fs,
         thermo_steps=spec.steps(spec.thermo_every_ps),
         minimise=minimise_command(spec) if spec.minimise.max_iterations else "",
         temperature_K=spec.temperature_K,
         velocity_seed=velocity_seed,
-        loop=loop,
+        loop=" loop geom" if script.any_number_of_ranks else "",
         integrator=integrator(spec),
-        equilibrate=equilibrate,
+        equilibrate=f"run {spec.equilibration_steps}" if spec.equilibration_steps else "",
         frame_steps=spec.steps(spec.frame_every_ps),
         production_steps=spec.steps(spec.production_ps),
     )
     with whole_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def _lines(commands: Sequence[str], before: str = "") -> str:
+    """Commands, each with the end of its line; nothing, not even ``before``, where there are none."""
+    return before + "".join(f"{command}\n" for command in commands) if commands else ""

@@ -39,8 +39,9 @@ from ..core.errors import InputError
 from ..core.units import FS_PER_PS, ns_per_day
 from ..core.vocabulary import RunStatus
 from ..data.beads import BeadTopology
+from ..forcefield.architecture import LammpsModel
+from ..forcefield.lammps_style import LammpsStyle
 from ..forcefield.potential import JointPotential, Potential
-from ..forcefield.prior.base import LammpsStyle
 from ..geometry.cells import wrap
 from ..geometry.neighbours import NeighbourList
 from ..io.csv_tables import write_table
@@ -51,7 +52,7 @@ from ..runtime.locks import exclusive
 from ..runtime.signals import Interrupted, StopRequest
 from .blowup import MINIMISATION, LastFrames, describe
 from .checkpoint import CheckpointFolder, ThermoRow, thermo_table
-from .lammps_engine import Engine, MliapModel, Unstable, bead_names, restart_is_whole
+from .lammps_engine import Engine, Unstable, bead_names, restart_is_whole
 from .lammps_files import write_data_file, write_dump
 from .lockstep import Lockstep
 from .protocol import SimulationSpec
@@ -103,7 +104,7 @@ class RunPlan:
 
 
 def run_simulation(
-    interaction: Potential | MliapModel,
+    interaction: Potential | LammpsModel,
     positions_A: np.ndarray,
     cell_A: np.ndarray,
     topology: BeadTopology,
@@ -127,7 +128,7 @@ def run_simulation(
 
 
 def run_simulations(
-    interaction: JointPotential | Sequence[Potential | MliapModel],
+    interaction: JointPotential | Sequence[Potential | LammpsModel],
     plans: Sequence[RunPlan],
     topology: BeadTopology,
     spec: SimulationSpec,
@@ -148,8 +149,8 @@ def run_simulations(
     ----------
     interaction:
         A `JointPotential` whose system k is run k: the runs advance together, and one that ends, blows up
-        or fails leaves the others going on. Or a sequence, for each run a `Potential` (coupling
-        ``external``) or an `MliapModel` (coupling ``mliap``): the runs follow each other.
+        or fails leaves the others going on. Or a sequence, for each run a `Potential` or a `LammpsModel`: the
+        runs follow each other.
     threads, device:
         For run.json.
     at_once:
@@ -174,14 +175,15 @@ def run_simulations(
     with exclusive(plan.checkpoint_dir for plan in plans):
         runs = [_Run(plan, topology, spec) for plan in plans]
         companies = _run_all(interaction, runs, at_once or len(runs))
-        records = _publish(runs, companies, spec, {"threads": threads, "device": device})
+        facts = {"threads": threads, "device": device, "coupling": _coupling(interaction)}
+        records = _publish(runs, companies, spec, facts)
         for run in [] if keep else runs:
             run.checkpoint.clear()
         return records
 
 
 def _run_all(
-    interaction: JointPotential | Sequence[Potential | MliapModel], runs: Sequence[_Run], at_once: int
+    interaction: JointPotential | Sequence[Potential | LammpsModel], runs: Sequence[_Run], at_once: int
 ) -> list[Sequence[_Run]]:
     """Bring all runs to their ends; the runs with which each of them advanced."""
     try:
@@ -218,7 +220,13 @@ def _publish(
     return records
 
 
-def _go_alone(interaction: Potential | MliapModel, run: _Run) -> None:
+def _coupling(interaction: JointPotential | Sequence[Potential | LammpsModel]) -> str:
+    """How LAMMPS evaluates the models, for run.json: the pair style, or ``external`` for ``fix external``."""
+    first = interaction[0] if isinstance(interaction, Sequence) and interaction else None
+    return first.style.style if isinstance(first, LammpsModel) else "external"
+
+
+def _go_alone(interaction: Potential | LammpsModel, run: _Run) -> None:
     if run.end is None:
         run.open(interaction)
         with StopRequest(run.interrupt), _progress([run]) as bar:
@@ -326,7 +334,7 @@ class _Run:
     def _frame_at_rest(positions_A: np.ndarray) -> Frame:
         return Frame(0, positions_A, np.zeros_like(positions_A), np.zeros_like(positions_A))
 
-    def open(self, interaction: Potential | MliapModel) -> None:
+    def open(self, interaction: Potential | LammpsModel) -> None:
         """Start LAMMPS, where the run begins or goes on."""
         restart = self.checkpoint.restart_path(self._state) if self._state else None
         self._lammps = Engine(interaction, self.system, self.spec, self.plan.styles, restart)
@@ -593,7 +601,6 @@ class _Run:
             "wall_s": self.wall_s,
             "ns_per_day": ns_per_day(self.step, self.spec.timestep_fs, self.wall_s),
             **facts,
-            "coupling": self.spec.coupling,
             "versions": self.end["versions"],
             "provenance": dict(self.plan.provenance),
         }

@@ -14,6 +14,8 @@ from typing import Any
 import jinja2
 import yaml
 
+from ..forcefield.architecture import SolvedArchitecture
+from ..forcefield.registry import architecture_of
 from ..provenance.record import config_hash
 from ..results.published import OLOWOOKERE_2025
 from ..results.verdict import answers, exclusions, stability, verdicts
@@ -103,6 +105,7 @@ def render(data: ReportData) -> str:
         pages=model_pages(data),
         curves=_curves(data),
         parameters=_parameters(data),
+        **_architecture_words(data),
         weights=_weights(data),
         config_text=yaml.safe_dump(dict(data.config), sort_keys=False, allow_unicode=True, width=100),
         config_sha256=config_hash(data.config),
@@ -125,6 +128,14 @@ def _parameters(data: ReportData) -> str:
     """Number of parameters of a network, where all have the same."""
     found = {count for cards in data.cards.values() for card in cards for count in card.parameters.values()}
     return f"{found.pop():,}" if len(found) == 1 else ""
+
+
+def _architecture_words(data: ReportData) -> dict[str, str]:
+    """Sentences on the models, and on their training where it is not by epochs (else empty)."""
+    settings = data.config["network"]
+    architecture = architecture_of(settings)
+    solved_by = architecture.training_methods(settings) if isinstance(architecture, SolvedArchitecture) else ""
+    return {"models_are": architecture.methods(settings), "solved_by": solved_by}
 
 
 def _weights(data: ReportData) -> list[tuple[str, Any]]:

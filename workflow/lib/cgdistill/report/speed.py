@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..forcefield.registry import architecture_of
 from ..results.published import OLOWOOKERE_2025
 from .data import ReportData
 from .parts import NOTHING, Cell, Row, Table, model_cell, setting, spread
@@ -18,15 +19,6 @@ _SETTINGS = {
     "timestep_fs": ("Step (fs)", "time step {} fs"),
     "device": ("Device", "device {}"),
     "threads": ("Threads", "threads: {}"),
-}
-#: Settings of the network in words, where they are not those of the paper.
-_NETWORK_WORDS = {
-    "tensor_order": "tensor order {}",
-    "n_interaction_layers": "interaction layers: {}",
-    "n_atom_layers": "atom layers: {}",
-    "n_sensitivities": "sensitivities: {}",
-    "n_features": "features: {}",
-    "cutoff_A": "cutoff {} Å",
 }
 
 
@@ -39,7 +31,7 @@ def _in_words(settings: Mapping[str, Sequence[Any]], network: Mapping[str, Any])
     """Those settings that have one value, and the cutoff of the network."""
     single = {name: values[0] for name, values in settings.items() if len(values) == 1}
     words = [_SETTINGS[name][1].format(setting(value)) for name, value in single.items()]
-    return ", ".join([*words, _NETWORK_WORDS["cutoff_A"].format(setting(network["cutoff_A"]))])
+    return ", ".join([*words, architecture_of(network).words["cutoff_A"].format(setting(network["cutoff_A"]))])
 
 
 def performance_settings(data: ReportData) -> str:
@@ -121,7 +113,13 @@ def differences_from_paper(data: ReportData) -> list[str]:
         (words, [setting(value) for value in values], setting(getattr(paper, name)))
         for (name, values), (_, words) in zip(_settings_of(data.performance).items(), _SETTINGS.values(), strict=True)
     ]
-    pairs += [(words, [setting(network[name])], setting(paper.network[name])) for name, words in _NETWORK_WORDS.items()]
+    architecture, published = architecture_of(network), architecture_of(paper.network)
+    pairs.append(("models: {}", [architecture.title], published.title))
+    pairs += [
+        (words, [setting(network[name])], setting(paper.network[name]))
+        for name, words in architecture.words.items()
+        if name in paper.network
+    ]
     pairs.append(("teachers: {}", [str(len(seeds))], str(paper.n_networks["T8"])))
     return [
         words.format(f"{' or '.join(own) or 'unknown'} instead of {theirs}")

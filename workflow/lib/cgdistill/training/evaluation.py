@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from ..data.pair_frames import PairFrames
-from ..forcefield.trainable import ModelOutput, TrainableModel
+from ..forcefield.trainable import Model, ModelOutput
 
 
 def predict_each(
-    models: Sequence[TrainableModel],
+    models: Sequence[Model],
     frames: PairFrames,
     indices: np.ndarray,
     batch_size: int,
@@ -28,8 +28,8 @@ def predict_each(
     """
     batches: list[list[ModelOutput[np.ndarray]]] = [[] for _ in models]
     for batch in frames.batches(indices, batch_size, device) if models else ():
-        outputs = models[0].evaluate_together(models, [batch] * len(models))
-        for parts, output in zip(batches, outputs, strict=True):
+        found = models[0].evaluate_together(models, [batch] * len(models))
+        for parts, output in zip(batches, found, strict=True):
             parts.append(ModelOutput(*(values.detach().cpu().numpy() for values in output)))
     joined = [ModelOutput(*map(np.concatenate, zip(*parts, strict=True))) for parts in batches]
     if frames.prior_forces is None:
@@ -40,14 +40,14 @@ def predict_each(
 
 
 def predict(
-    model: TrainableModel, frames: PairFrames, indices: np.ndarray, batch_size: int, device: torch.device | str
+    model: Model, frames: PairFrames, indices: np.ndarray, batch_size: int, device: torch.device | str
 ) -> ModelOutput[np.ndarray]:
     """Output of one model for frames, as `predict_each`."""
     return predict_each([model], frames, indices, batch_size, device)[0]
 
 
 def predict_together_on_gpu(
-    models: Sequence[TrainableModel],
+    models: Sequence[Model],
     frames: PairFrames,
     indices: np.ndarray,
     batch_size: int,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 import torch
 
@@ -32,7 +34,8 @@ def check_gradient(
     -------
     ``n_components, rms_force_kcal_mol_A, rms_difference_kcal_mol_A, max_difference_kcal_mol_A, step_A``.
     """
-    potential = force_field.potential(skin_A=0.5, dtype=torch.float64)
+    # A copy: evaluation in float64 converts the weights of networks.
+    potential = deepcopy(force_field).potential(skin_A=0.5, dtype=torch.float64)
     rng = np.random.default_rng(seed)
     forces, differences = [], []
     for number in range(n_components):
@@ -47,8 +50,6 @@ def check_gradient(
             energies.append(potential.evaluate(moved, cell, bead_types).energy_kcal_mol)
         forces.append(analytic)
         differences.append(analytic + (energies[0] - energies[1]) / (2 * step_A))
-    for network in force_field.networks:
-        network.float()
     return {
         "n_components": n_components,
         "rms_force_kcal_mol_A": float(np.sqrt(np.mean(np.square(forces)))),

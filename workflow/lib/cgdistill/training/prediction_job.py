@@ -77,7 +77,7 @@ def predict_teachers(
         ]
         _predict_all_frames(force_field, beads, batch_size, chosen, writers)
     for folder, model, provenance in zip(folders, models, provenances, strict=True):
-        check = check_gradient(ForceField(force_field.prior, (model.cpu(),)), tested, types, N_COMPONENTS, seed)
+        check = check_gradient(ForceField(force_field.prior, (model.to("cpu"),)), tested, types, N_COMPONENTS, seed)
         log.info("%s: forces against finite differences: %s", folder.name, check)
         write_table(folder / "gradient_check.csv", pd.DataFrame([{"teacher": folder.name, **check}]), provenance)
 

@@ -17,8 +17,10 @@ from ..core.seeds import derive
 from ..data.beads import BeadFile
 from ..data.pair_frames import PairFrames
 from ..data.split import PARTS, read_split
-from ..forcefield.hipnn.model import BeadModel, NetworkSpec, save_model
+from ..forcefield.architecture import GradientArchitecture, SolvedArchitecture
+from ..forcefield.model_files import save_model
 from ..forcefield.prior.terms import PriorTerms, read_prior
+from ..forcefield.registry import architecture_of
 from ..forcefield.trainable import ModelOutput
 from ..geometry.cells import perpendicular_widths_A
 from ..io.csv_tables import write_table
@@ -33,8 +35,10 @@ from .loss import Objective
 from .metrics import metrics_table
 from .predictions import read_predictions, single_predictions, write_predictions
 from .schedule import TrainingSpec
+from .solved import solve_model
 from .targets import teacher_values
-from .trainer import Trainer, TrainingData, history_of
+from .trained import TrainedModel
+from .trainer import Trainer, TrainingData
 from .training_loop import train
 
 
@@ -78,7 +82,9 @@ class TrainingSettings:
 
     Attributes
     ----------
-    network, training: fields of `NetworkSpec` and `TrainingSpec`.
+    network: section ``network`` of the config: the architecture and its settings.
+    training: fields of `TrainingSpec`; an architecture that is not trained by epochs uses the batch size of the
+        evaluation alone.
     weights: of the loss by target (`config.targets`).
     failures: fields of `FailurePolicy`; they do not determine the result of a training that does not fail.
     """
@@ -87,14 +93,6 @@ class TrainingSettings:
     training: Mapping[str, Any]
     weights: Mapping[str, float]
     failures: Mapping[str, Any] = field(default_factory=dict)
-
-    def record(self) -> dict[str, Any]:
-        """Settings that determine the result, as they are recorded with it."""
-        return {
-            "network": asdict(NetworkSpec(**self.network)),
-            "training": asdict(TrainingSpec(**self.training)),
-            "weights": complete_weights(self.weights),
-        }
 
 
 def run_trainings(
@@ -124,10 +122,14 @@ def run_trainings(
     """
     with exclusive(task.checkpoint for task in tasks if task.checkpoint is not None):
         data = _read_data(tasks, inputs, settings, choose_device(device))
-        # Here the architecture decides how it is trained: HIP-NN-TS by following the gradient of the loss, by epochs.
-        trained = _train_by_epochs(tasks, inputs, settings, data, lockstep)
-        for task, (trainer, provenance) in zip(tasks, trained, strict=True):
-            _write_products(task, trainer, data, settings, provenance)
+        record = _record(settings, data)
+        provenances = [_provenance(task, inputs, record, data) for task in tasks]
+        if isinstance(data.architecture, GradientArchitecture):
+            trained = _train_by_epochs(data.architecture, tasks, provenances, settings, data, lockstep)
+        else:
+            trained = _solve(data.architecture, tasks, settings, data)
+        for task, found, provenance in zip(tasks, trained, provenances, strict=True):
+            _write_products(task, found, data, settings, record, provenance)
         for task in tasks:
             if task.checkpoint is not None:
                 task.checkpoint.unlink(missing_ok=True)
@@ -142,7 +144,8 @@ class _JobData:
     frames: of each task, with its targets; their pairs are shared.
     parts: by part of the split, the places of its frames within ``frames``.
     frame_numbers: (n_frames,) in the bead file.
-    prior: whose forces the targets of the networks do without.
+    prior: whose forces the targets of the models do without.
+    architecture, spec: of the models, and their settings.
     device: of the training.
     """
 
@@ -150,16 +153,25 @@ class _JobData:
     parts: Mapping[str, np.ndarray]
     frame_numbers: np.ndarray
     prior: PriorTerms
+    architecture: GradientArchitecture | SolvedArchitecture
+    spec: Any
     device: torch.device
+
+    def of_task(self, task: TrainingTask, frames: PairFrames, purpose: str) -> TrainingData:
+        """Frames of one task; ``purpose``: of the random numbers that its seed gives."""
+        seed = derive(task.seed, purpose)
+        return TrainingData(frames, self.parts["train"], self.parts["valid"], seed, self.device, self.frame_numbers)
 
 
 def _read_data(
     tasks: Sequence[TrainingTask], inputs: TrainingInputs, settings: TrainingSettings, device: torch.device
 ) -> _JobData:
     """Frames of all parts of the split with the targets of each task."""
-    cutoff_A = NetworkSpec(**settings.network).cutoff_A
+    architecture = architecture_of(settings.network)
     with BeadFile(inputs.beads) as beads:
         split = read_split(inputs.split, len(beads))
+        spec = architecture.spec(settings.network, beads.topology.n_types, "config")
+        cutoff_A = spec.cutoff_A
         width_A = float(perpendicular_widths_A(beads.cells_A).min())
         if cutoff_A > width_A / 2:
             found, expected = f"{cutoff_A:g} A", f"at most {width_A / 2:.3f} A, half the cell of {inputs.beads}"
@@ -170,7 +182,24 @@ def _read_data(
         prior = read_prior(inputs.prior, beads.topology.type_names)
         frames = frames.with_prior(prior.forces_in_file(beads, numbers))
     parts = {name: np.searchsorted(numbers, split.part(name)) for name in PARTS}
-    return _JobData([frames.with_targets(values) for values in targets], parts, numbers, prior, device)
+    with_targets = [frames.with_targets(values) for values in targets]
+    return _JobData(with_targets, parts, numbers, prior, architecture, spec, device)
+
+
+def _record(settings: TrainingSettings, data: _JobData) -> dict[str, Any]:
+    """Settings that determine the result, as they are recorded with it."""
+    return {
+        "network": {"architecture": data.architecture.name, **asdict(data.spec)},
+        "training": asdict(TrainingSpec(**settings.training)),
+        "weights": complete_weights(settings.weights),
+    }
+
+
+def _provenance(
+    task: TrainingTask, inputs: TrainingInputs, record: Mapping[str, Any], data: _JobData
+) -> dict[str, Any]:
+    files = vars(inputs) | ({"predictions": task.predictions} if task.predictions else {})
+    return stamp(record, files, seed=task.seed, torch=torch.__version__, device=str(data.device))
 
 
 def teacher_targets(path: str | Path, beads: BeadFile, indices: np.ndarray) -> dict[str, torch.Tensor]:
@@ -190,80 +219,87 @@ def teacher_targets(path: str | Path, beads: BeadFile, indices: np.ndarray) -> d
 
 
 def _train_by_epochs(
+    architecture: GradientArchitecture,
     tasks: Sequence[TrainingTask],
-    inputs: TrainingInputs,
+    provenances: Sequence[Mapping[str, Any]],
     settings: TrainingSettings,
     data: _JobData,
     lockstep: bool | None,
-) -> list[tuple[Trainer[BeadModel], dict[str, Any]]]:
-    """Finished training of each task with its provenance."""
-    network, training = NetworkSpec(**settings.network), TrainingSpec(**settings.training)
-    type_names, policy = data.prior.type_names, FailurePolicy(**settings.failures)
-    objective, record = Objective.constant(settings.weights), settings.record()
-    trainers, provenances = [], []
-    for task, frames in zip(tasks, data.frames, strict=True):
-        files = vars(inputs) | ({"predictions": task.predictions} if task.predictions else {})
-        provenance = stamp(record, files, seed=task.seed, torch=torch.__version__, device=str(data.device))
+) -> list[TrainedModel]:
+    """Models trained by following the gradient of the loss."""
+    objective, record, type_names = Objective.constant(settings.weights), _record(settings, data), data.prior.type_names
+    trainers: list[Trainer[Any]] = []
+    for task, frames, provenance in zip(tasks, data.frames, provenances, strict=True):
         key = state_key(record, task.seed, provenance["inputs"])
         trainers.append(
             Trainer(
-                BeadModel(network, type_names, derive(task.seed, "weights")),
-                TrainingData(
-                    frames,
-                    data.parts["train"],
-                    data.parts["valid"],
-                    derive(task.seed, "order"),
-                    data.device,
-                    data.frame_numbers,
-                ),
+                architecture.build(data.spec, type_names, derive(task.seed, "weights")),
+                data.of_task(task, frames, "order"),
                 objective,
-                training,
+                TrainingSpec(**settings.training),
                 task.name,
-                policy,
+                FailurePolicy(**settings.failures),
                 Checkpoint(task.checkpoint, key) if task.checkpoint is not None else None,
                 task.excluded,
             )
         )
-        provenances.append(provenance)
+    _log_start(tasks, data, objective, f"{trainers[0].model.n_parameters} parameters, ")
+    train(trainers, data.device.type == "cuda" if lockstep is None else lockstep)
+    return [TrainedModel.by_epochs(trainer) for trainer in trainers]
+
+
+def _solve(
+    architecture: SolvedArchitecture, tasks: Sequence[TrainingTask], settings: TrainingSettings, data: _JobData
+) -> list[TrainedModel]:
+    """Models that the architecture finds in one step."""
+    objective = Objective.constant(settings.weights)
+    _log_start(tasks, data, objective)
+    return [
+        solve_model(
+            architecture,
+            data.spec,
+            data.prior.type_names,
+            data.of_task(task, frames, "solution"),
+            objective,
+            name=task.name,
+            policy=FailurePolicy(**settings.failures),
+            excluded=task.excluded,
+        )
+        for task, frames in zip(tasks, data.frames, strict=True)
+    ]
+
+
+def _log_start(tasks: Sequence[TrainingTask], data: _JobData, objective: Objective, size: str = "") -> None:
     log.info(
-        "%s: %d parameters, %d training frames of %d beads, %s, loss weights %s",
+        "%s: %s, %s%d training frames of %d beads, %s, loss weights %s",
         ", ".join(task.name for task in tasks),
-        network.n_parameters(len(type_names)),
+        data.architecture.title,
+        size,
         len(data.parts["train"]),
         len(data.frames[0].bead_types),
         data.device,
         objective.criterion.active,
     )
-    train(trainers, data.device.type == "cuda" if lockstep is None else lockstep)
-    return list(zip(trainers, provenances, strict=True))
 
 
 def _write_products(
     task: TrainingTask,
-    trainer: Trainer[BeadModel],
+    trained: TrainedModel,
     data: _JobData,
     settings: TrainingSettings,
+    record: Mapping[str, Any],
     provenance: Mapping[str, Any],
 ) -> None:
     """Write the files of one trained model into its folder."""
-    model, frames, batch_size = trainer.model, trainer.data.frames, trainer.spec.evaluation_batch_size
+    model, frames, batch_size = trained.model, trained.frames, TrainingSpec(**settings.training).evaluation_batch_size
     outputs = {part: predict(model, frames, places, batch_size, data.device) for part, places in data.parts.items()}
     metrics = _metrics(outputs, frames, data)
     for row in metrics[(metrics.split == "test") & (metrics.bead_type == "all")].itertuples():
         numbers = (row.mae, row.rmse, row.unit, row.r2)
         log.info("%s, test %s: MAE %.4f, RMSE %.4f %s, R2 %.4f", task.name, row.target, *numbers)
-    facts = {
-        **settings.record(),
-        "seed": task.seed,
-        "learning_rate": trainer.initial_learning_rate,
-        "retries": trainer.attempt,
-        "best_epoch": trainer.best_epoch,
-        "epochs": trainer.epoch,
-        "failures": [failure.as_dict() for failure in trainer.failures],
-        "excluded": trainer.excluded,
-    }
+    facts = {**record, "seed": task.seed, **trained.course.record()}
     save_model(task.out_dir, model.to("cpu"), data.prior, {"training": facts, "provenance": provenance})
-    write_table(task.out_dir / "history.csv", history_of(trainer), provenance)
+    write_table(task.out_dir / "history.csv", trained.history, provenance)
     write_table(task.out_dir / "metrics.csv", metrics, provenance)
     test = single_predictions(task.name, outputs["test"], frames.bead_types)
     write_predictions(task.out_dir / "test_predictions.h5", test, provenance)

@@ -9,7 +9,8 @@ from ..keys import Changes, key
 from .all_atom import AllAtom
 from .analysis import Stability, Statistics, Structure
 from .jobs import Resources
-from .learning import BeadMapping, Failures, HipnnNetwork, Prior, Split, Students, Teachers, Training
+from .learning import BeadMapping, Failures, Prior, Split, Students, Teachers, Training
+from .networks import Network
 from .simulation import Simulation
 
 
@@ -33,7 +34,7 @@ class Config:
     mapping: BeadMapping
     split: Split = field(default_factory=Split)
     prior: Prior = field(default_factory=Prior)
-    network: HipnnNetwork
+    network: Network
     training: Training = field(default_factory=Training)
     failures: Failures = field(default_factory=Failures)
     teachers: Teachers = field(default_factory=Teachers)

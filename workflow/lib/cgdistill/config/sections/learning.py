@@ -1,11 +1,11 @@
-"""From beads to trained networks: mapping, split, prior, network, training, failures, teachers, students."""
+"""From beads to trained networks: mapping, split, prior, training, failures, teachers, students."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from ..keys import Changes, Derived, key
+from ..keys import Changes, key
 from .all_atom import PATH
 
 
@@ -59,25 +59,6 @@ class Prior:
         "ignored in t.",
         1.5,
         minimum=0,
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class HipnnNetwork:
-    """Architecture of the network, HIP-NN-TS (table 1 of Olowookere et al.)."""
-
-    tensor_order: Literal[0, 1, 2] = key("Order of the tensor sensitivities.", 2)
-    n_interaction_layers: int = key("Number of interaction layers.", 1, minimum=1, maximum=8)
-    n_atom_layers: int = key("Number of atom layers after each interaction layer.", 3, minimum=0, maximum=64)
-    n_sensitivities: int = key("Number of radial sensitivity functions.", 20, minimum=2, maximum=512)
-    n_features: int = key("Number of features per bead.", 32, minimum=1, maximum=2048)
-    cutoff_A: float = key("Interaction distance; at most half the smallest width of the cell.", 12.0, unit="Å", above=0)
-    soft_min_A: float = key("Centre of the first sensitivity function.", 2.5, unit="Å", above=0)
-    soft_max_A: float = key(
-        "Centre of the last sensitivity function; between `soft_min_A` and `cutoff_A`.",
-        Derived("`cutoff_A` - 1", lambda section: round(section["cutoff_A"] - 1.0, 9)),
-        unit="Å",
-        above=0,
     )
 
 

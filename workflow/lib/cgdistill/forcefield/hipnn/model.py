@@ -1,31 +1,22 @@
-"""The bead model: a HIP-NN-TS network, its settings, and its file format.
-
-A model folder may come from anybody. What it says is checked, sizes first, before anything of these sizes is made.
-"""
+"""The bead model: a HIP-NN-TS network and its settings."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from ...core.errors import InputError
 from ...data.pair_frames import Batch
-from ...io.untrusted import TYPE_NAME, parse_json, read_json, regular_file_in, shown
-from ...runtime.atomic_files import whole_file, write_json
-from ..prior.terms import PriorTerms
+from ...io.untrusted import shown
+from ..architecture import MOST_PARAMETERS
 from ..trainable import ModelOutput
 from .evaluation import energies_and_forces
 from .graph import make_modules, pair_graph
 
-FORMAT = "cgdistill-model-1"
-UNITS = {"length": "A", "energy": "kcal/mol", "force": "kcal/mol/A"}
 #: Least and largest sizes of an architecture (the schema of the config has the same).
 SIZES = {
     "tensor_order": (0, 2),
@@ -34,13 +25,7 @@ SIZES = {
     "n_sensitivities": (2, 512),
     "n_features": (1, 2048),
 }
-#: Of a network: a thousand times as many as any of the paper has.
-MOST_PARAMETERS = 10_000_000
-_MOST_TYPES = 100
 _LONGEST_CUTOFF_A = 1000.0
-#: Bytes of the header of a weights file; those of the largest network are fewer.
-_LARGEST_HEADER_BYTES = 2**20
-_BYTES_PER_NUMBER = {"F32": 4, "F64": 8}
 
 
 @dataclass(frozen=True)
@@ -127,6 +112,8 @@ class BeadModel(torch.nn.Module):  # type: ignore[misc,name-defined]
     InputError
         See `NetworkSpec.check`.
     """
+
+    architecture: ClassVar[str] = "hipnn"
 
     def __init__(self, spec: NetworkSpec, type_names: Sequence[str], seed: int = 0) -> None:
         super().__init__()
@@ -247,131 +234,3 @@ class BeadModel(torch.nn.Module):  # type: ignore[misc,name-defined]
                 raise InputError(source, name, "values that are not finite", "finite weights")
             with torch.no_grad():
                 parameter.copy_(value)
-
-
-def save_model(folder: str | Path, model: BeadModel, prior: PriorTerms, facts: Mapping[str, Any]) -> None:
-    """Write ``weights.safetensors`` and ``network.json`` into a folder.
-
-    The latter holds settings, units, ``facts`` and the prior: the network is the difference to it.
-    """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with whole_file(folder / "weights.safetensors") as partial:
-        save_file(model.weights(), partial)
-    write_json(
-        folder / "network.json",
-        {
-            "format": FORMAT,
-            "units": UNITS,
-            "network": asdict(model.spec),
-            "type_names": list(model.type_names),
-            "prior": prior.to_dict(),
-            **facts,
-        },
-    )
-
-
-def read_settings(folder: str | Path) -> dict[str, Any]:
-    """Contents of ``network.json`` of a model folder, format and units checked."""
-    path = Path(folder) / "network.json"
-    settings = read_json(path, f"JSON of format {FORMAT}")
-    for key, expected in (("format", FORMAT), ("units", UNITS)):
-        if settings.get(key) != expected:
-            raise InputError(path, key, settings.get(key), expected)
-    return settings
-
-
-def load_prior(folder: str | Path) -> PriorTerms:
-    """The prior beside which the network of a model folder was trained.
-
-    Raises
-    ------
-    InputError
-        Settings that are damaged, or hold no prior.
-    """
-    settings, path = read_settings(folder), Path(folder) / "network.json"
-    return PriorTerms.from_dict(settings.get("prior"), _type_names(settings, path), path)
-
-
-def load_model(folder: str | Path) -> BeadModel:
-    """The network of a model folder of `save_model`; executes nothing that the folder brings.
-
-    Raises
-    ------
-    InputError
-        A file is missing or damaged, or the weights do not fit the settings.
-    """
-    folder = Path(folder)
-    settings = read_settings(folder)
-    spec, names = _architecture(settings, folder / "network.json"), _type_names(settings, folder / "network.json")
-    n_parameters = spec.n_parameters(len(names))
-    path = regular_file_in(folder, "weights.safetensors", "safetensors weights")
-    shapes = _shapes_in(path, n_parameters)
-    model = BeadModel(spec, names)
-    model.check_shapes(shapes, path)
-    try:
-        weights = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(path, "file", error, "safetensors weights") from None
-    model.load_weights(weights, path)
-    return model.eval()
-
-
-def _architecture(settings: Mapping[str, Any], path: Path) -> NetworkSpec:
-    network, names = settings.get("network"), {field.name for field in fields(NetworkSpec)}
-    if not isinstance(network, dict) or set(network) != names:
-        found = sorted(network) if isinstance(network, dict) else type(network).__name__
-        raise InputError(path, "network", found, f"settings {', '.join(sorted(names))}")
-    spec = NetworkSpec(**network)
-    spec.check(len(_type_names(settings, path)), path)
-    return spec
-
-
-def _type_names(settings: Mapping[str, Any], path: Path) -> tuple[str, ...]:
-    names = settings.get("type_names")
-    if not isinstance(names, list) or not 0 < len(names) <= _MOST_TYPES:
-        found = f"{len(names)} names" if isinstance(names, list) else type(names).__name__
-        raise InputError(path, "type_names", found, f"a list of 1 to {_MOST_TYPES} names")
-    for name in names:
-        if not isinstance(name, str) or not TYPE_NAME.fullmatch(name):
-            raise InputError(path, "type_names", repr(name), f"a name that matches {TYPE_NAME.pattern}")
-    if len(set(names)) < len(names):
-        raise InputError(path, "type_names", names, "names that differ")
-    return tuple(names)
-
-
-def _shapes_in(path: Path, n_parameters: int) -> dict[str, tuple[int, ...]]:
-    """Shapes by name in a weights file that holds up to so many numbers and nothing else, by its size and header alone.
-
-    The file: length of the header (8 bytes, little-endian), the header as JSON (name to dtype, shape and place of the
-    data), the data.
-    """
-    size = path.stat().st_size
-    with open(path, "rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        if not 2 <= length <= min(_LARGEST_HEADER_BYTES, size - 8):
-            raise InputError(path, "header", f"a length of {length} in {size} bytes", "safetensors weights")
-        header = parse_json(stream.read(length), path, "header", "safetensors weights")
-    end, total, shapes = 0, 0, {}
-    tensors = [(name, entry) for name, entry in header.items() if name != "__metadata__"]
-    if not all(isinstance(entry, dict) and _is_range(entry.get("data_offsets")) for _, entry in tensors):
-        raise InputError(path, "header", "a tensor without its place", "data_offsets of each")
-    for name, entry in sorted(tensors, key=lambda tensor: tensor[1]["data_offsets"]):
-        shape, dtype = entry.get("shape"), entry.get("dtype")
-        if not isinstance(dtype, str) or dtype not in _BYTES_PER_NUMBER:
-            raise InputError(path, f"header, {name}", f"dtype {dtype!r}", f"one of {', '.join(_BYTES_PER_NUMBER)}")
-        if not (isinstance(shape, list) and len(shape) <= 8 and all(type(n) is int and n >= 0 for n in shape)):
-            raise InputError(path, f"header, {name}", "another shape", "up to 8 whole numbers")
-        shapes[name] = tuple(shape)
-        begin, numbers = end, math.prod(shape)
-        end, total = begin + numbers * _BYTES_PER_NUMBER[dtype], total + numbers
-        if total > n_parameters or entry["data_offsets"] != [begin, end]:
-            found = f"{shown(numbers)} numbers at {shown(entry['data_offsets'][0])}"
-            raise InputError(path, f"header, {name}", found, f"{n_parameters} in all, one tensor behind another")
-    if size != 8 + length + end:
-        raise InputError(path, "file", f"{size} bytes", f"{8 + length + end}, as the header says")
-    return shapes
-
-
-def _is_range(value: object) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(type(end) is int for end in value)

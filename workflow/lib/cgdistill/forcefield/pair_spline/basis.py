@@ -44,6 +44,9 @@ class PairSplineSpec:
     core_stiffness_kcal_mol_A2:
         Below the shortest distance of the data the force continues linearly with the slope that it has there, but
         rises inwards by at least this much, kcal/mol/A per A.
+    bootstrap:
+        Whether the training frames are drawn with replacement, by the seed of the model. Least squares have no initial
+        weights: without it models of different seeds are the same, and an ensemble has no spread.
 
     Raises
     ------
@@ -56,6 +59,7 @@ class PairSplineSpec:
     degree: int = 3
     smoothing_pairs: float = 10.0
     core_stiffness_kcal_mol_A2: float = 10.0
+    bootstrap: bool = True
 
     def __post_init__(self) -> None:
         cutoff, spacing = self.cutoff_A, self.knot_spacing_A

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
+import torch
 
 from ...core.errors import InputError
+from ...data.pair_frames import Batch
 from ..potential import Evaluation
+from ..trainable import ModelOutput
 from .basis import PairSplineSpec, SplineBasis, pair_numbers
 
 
@@ -52,6 +55,8 @@ class PairSplineModel:
         Arrays of another shape, or values that are not finite.
     """
 
+    architecture: ClassVar[str] = "pair-spline"
+
     spec: PairSplineSpec
     type_names: tuple[str, ...]
     coefficients: np.ndarray
@@ -80,6 +85,11 @@ class PairSplineModel:
     def cutoff_A(self) -> float:
         """Range of the interactions, A."""
         return self.spec.cutoff_A
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of parameters that are not zero: coefficients, and constants of bead types."""
+        return int((self.coefficients != 0).sum() + (self.constants_kcal_mol != 0).sum())
 
     @cached_property
     def basis(self) -> SplineBasis:
@@ -164,6 +174,37 @@ class PairSplineModel:
             bead_energies_kcal_mol=beads,
         )
 
+    @classmethod
+    def evaluate_together(
+        cls, models: Sequence[PairSplineModel], batches: Sequence[Batch], differentiable: bool = False
+    ) -> list[ModelOutput[torch.Tensor]]:
+        """Output of each model for its own batch, in the precision of its vectors; see `architecture.Model`.
+
+        Raises
+        ------
+        ValueError
+            Gradients by the weights, which are found without them.
+        """
+        if differentiable:
+            raise ValueError("pairwise splines have no gradients by their weights")
+        return [model._output(batch) for model, batch in zip(models, batches, strict=True)]
+
+    def _output(self, batch: Batch) -> ModelOutput[torch.Tensor]:
+        first, second, vectors_A = (values.cpu().numpy() for values in (batch.first, batch.second, batch.vectors_A))
+        found = self.evaluate(first, second, vectors_A, batch.species.cpu().numpy().reshape(-1) - 1)
+        forces = found.forces_kcal_mol_A.reshape(*batch.species.shape, 3)
+        energies = found.bead_energies_kcal_mol.reshape(batch.species.shape)
+        dtype = batch.vectors_A.dtype
+        return ModelOutput(torch.as_tensor(forces, dtype=dtype), torch.as_tensor(energies, dtype=dtype))
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """`arrays` as tensors; see `architecture.Model`."""
+        return {name: torch.from_numpy(values.copy()) for name, values in self.arrays().items()}
+
+    def to(self, device: torch.device | str) -> Self:
+        """The model itself, which is evaluated on the CPU whatever the device."""
+        return self
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Weights by name, float64, as `from_arrays` takes them."""
         names = ("coefficients", "shortest_A", "constants_kcal_mol")
@@ -209,6 +250,6 @@ class PairSplineModel:
         return {
             "architecture": "pair-spline",
             **asdict(self.spec),
-            "n_parameters": int((self.coefficients != 0).sum() + (self.constants_kcal_mol != 0).sum()),
+            "n_parameters": self.n_parameters,
             "pairs": rows,
         }

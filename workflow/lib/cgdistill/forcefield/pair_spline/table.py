@@ -10,17 +10,41 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from ...core.errors import InputError
 from ...runtime.atomic_files import whole_file
+from ..lammps_style import LammpsStyle
 from .basis import pair_numbers
-from .model import PairSplineModel
 
 _FEWEST, _MOST = 1000, 512_000
 #: Places between two entries at which the interpolation is compared with the model.
 _PLACES = (0.25, 0.5, 0.75)
+
+
+class PairForces(Protocol):
+    """What is tabulated: `model.PairSplineModel` or `mean.PairSplineMean`."""
+
+    @property
+    def cutoff_A(self) -> float:
+        """Range of the interactions, A."""
+        ...
+
+    @property
+    def type_names(self) -> tuple[str, ...]:
+        """Names of the bead types, in the order of their index."""
+        ...
+
+    @property
+    def shortest_A(self) -> np.ndarray:
+        """(n_pairs,) shortest distance of the training data, A."""
+        ...
+
+    def pair_values(self, pairs: np.ndarray, distances_A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Energy and force of pairs of types at distances; see `PairSplineModel.pair_values`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -40,9 +64,7 @@ class PairTables:
     energy_error_kcal_mol: float
 
 
-def choose_points(
-    model: PairSplineModel, force_error_kcal_mol_A: float = 1e-2, inner_A: float | None = None
-) -> PairTables:
+def choose_points(model: PairForces, force_error_kcal_mol_A: float = 1e-2, inner_A: float | None = None) -> PairTables:
     """The smallest tables, in steps of doubling, that hold the error of the force below the bound.
 
     ``inner_A`` is by default half of the shortest distance of the training data, where the linear continuation has
@@ -66,19 +88,19 @@ def choose_points(
     raise InputError("pair-spline", "force_error_kcal_mol_A", force_error_kcal_mol_A, expected)
 
 
-def _distances_A(model: PairSplineModel, n_points: int, inner_A: float) -> np.ndarray:
+def _distances_A(model: PairForces, n_points: int, inner_A: float) -> np.ndarray:
     squares = inner_A**2 + (model.cutoff_A**2 - inner_A**2) * np.arange(n_points) / (n_points - 1)
     distances = np.sqrt(squares)
     distances[-1] = model.cutoff_A
     return np.asarray(distances)
 
 
-def _errors(model: PairSplineModel, n_points: int, inner_A: float) -> tuple[float, float]:
+def _errors(model: PairForces, n_points: int, inner_A: float) -> tuple[float, float]:
     """Largest errors of force, kcal/mol/A, and energy, kcal/mol, of the linear interpolation in r^2."""
     distances = _distances_A(model, n_points, inner_A)
     low, high = distances[:-1] ** 2, distances[1:] ** 2
     force_error = energy_error = 0.0
-    for pair in range(len(model.coefficients)):
+    for pair in range(len(model.shortest_A)):
         energies, forces = model.pair_values(np.full(n_points, pair), distances)
         ratios = forces / distances
         for place in _PLACES:
@@ -90,7 +112,7 @@ def _errors(model: PairSplineModel, n_points: int, inner_A: float) -> tuple[floa
     return force_error, energy_error
 
 
-def write_tables(path: str | Path, model: PairSplineModel, tables: PairTables) -> None:
+def write_tables(path: str | Path, model: PairForces, tables: PairTables) -> None:
     """Write one section per pair of types; constants of the types are left out, since LAMMPS knows no energy of a bead.
 
     Raises
@@ -111,28 +133,22 @@ def write_tables(path: str | Path, model: PairSplineModel, tables: PairTables) -
             np.savetxt(stream, rows, fmt=("%d", "%.15g", "%.15g", "%.15g"))
 
 
-def pair_style(tables: PairTables) -> str:
-    """The pair style and its arguments, as after ``pair_style`` or in a ``hybrid/overlay``."""
-    return f"table linear {tables.n_points}"
-
-
-def pair_coefficients(model: PairSplineModel, file: str, overlay: bool = False) -> list[str]:
-    """The commands ``pair_coeff`` of all pairs of types, which LAMMPS counts from 1.
+def style(model: PairForces, tables: PairTables, file: str) -> LammpsStyle:
+    """``pair_style table`` with the coefficients of all pairs of types.
 
     Parameters
     ----------
     model: the model that was written.
     file: name of the table file, as LAMMPS finds it.
-    overlay: for ``pair_style hybrid/overlay``, whose commands name the style.
     """
-    style = "table " if overlay else ""
-    return [
-        f"pair_coeff {first + 1} {second + 1} {style}{file} {_keyword(first, second)} {float(model.cutoff_A)!r}"
+    coefficients = [
+        (f"{first + 1} {second + 1}", f"{file} {_keyword(first, second)} {float(model.cutoff_A)!r}")
         for first, second in _pairs(model)
     ]
+    return LammpsStyle("pair", "table", f"linear {tables.n_points}", tuple(coefficients))
 
 
-def _pairs(model: PairSplineModel) -> list[tuple[int, int]]:
+def _pairs(model: PairForces) -> list[tuple[int, int]]:
     n_types = len(model.type_names)
     return [(first, second) for first in range(n_types) for second in range(first, n_types)]
 

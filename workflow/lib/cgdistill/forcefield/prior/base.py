@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ...data.beads import BeadFrames, BeadTopology
+from ..lammps_style import LammpsStyle
 from ..potential import Evaluation
 
 
@@ -51,24 +52,6 @@ class Configuration:
     first: np.ndarray
     second: np.ndarray
     vectors_A: np.ndarray
-
-
-@dataclass(frozen=True)
-class LammpsStyle:
-    """A style of LAMMPS with its coefficients, in units real.
-
-    Attributes
-    ----------
-    category: ``pair``, ``bond``, ``angle`` or ``dihedral``.
-    style: name of the style.
-    arguments: of the style command.
-    coefficients: of each coeff command, the types that it is for (from 1) and its values.
-    """
-
-    category: str
-    style: str
-    arguments: str
-    coefficients: tuple[tuple[str, str], ...]
 
 
 class PriorTerm(ABC):

@@ -27,8 +27,9 @@ from ...data.beads import BeadFrames, BeadTopology
 from ...geometry.neighbours import NeighbourList
 from ...io.untrusted import shown
 from ...runtime.job import log
+from ..lammps_style import LammpsStyle
 from ..potential import Evaluation
-from .base import Configuration, LammpsStyle, PriorTerm
+from .base import Configuration, PriorTerm
 
 #: Distance up to which a frame is searched for the closest pair of two types, A.
 _SEARCH_A = 8.0

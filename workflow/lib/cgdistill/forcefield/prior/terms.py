@@ -14,8 +14,9 @@ from ...core.errors import InputError
 from ...data.beads import BeadFile, BeadFrames, BeadTopology
 from ...geometry.neighbours import NeighbourList
 from ...io.csv_tables import read_table, write_table
+from ..lammps_style import LammpsStyle
 from ..potential import Evaluation
-from .base import Configuration, InteractionTopology, LammpsStyle, PriorTerm
+from .base import Configuration, InteractionTopology, PriorTerm
 from .repulsion import Repulsion
 
 #: Frames that are read at a time.

@@ -74,7 +74,7 @@ def load_mliap_base() -> None:
 def mliap_works(lmp: Any) -> bool:
     """Whether this LAMMPS can run networks by ``pair_style mliap unified``; prepares it if so."""
     # LAMMPS loads the model by torch.load without a word on pickles, which torch then refuses. This one is our own
-    # (`model_folder.written_mliap`); where this package loads something, it says weights_only itself, and that stands.
+    # (`Architecture.for_simulation`); where this package loads something, it says weights_only itself, and that stands.
     os.environ.setdefault("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
     try:
         from lammps.mliap import activate_mliappy
