@@ -26,7 +26,7 @@ class Resources:
     """Defaults of the rules, by group; profiles say what a machine needs."""
 
     aa: Job = _job(2, 4000, 1440)
-    light: Job = _job(1, 2000, 60)
+    light: Job = _job(1, 2000, 30)
     train: Job = _job(1, 4000, 720)
     predict: Job = _job(1, 4000, 60)
     simulate: Job = _job(1, 4000, 720)
