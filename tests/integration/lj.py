@@ -113,7 +113,7 @@ def simulate(folder, potential=None, spec=SPEC, seed=11, out="out", cell=CUBIC):
     return record, folder / out
 
 
-def simulate_several(folder, potentials, together=True, spec=SPEC):
+def simulate_several(folder, potentials, together=True, spec=SPEC, **options):
     """Short runs from starts of their own, in lockstep or one after the other; returns records and output folders.
 
     Run k has the same start, seed and folders, ``k/out`` and ``k/checkpoint``, whatever runs beside it; a
@@ -127,7 +127,7 @@ def simulate_several(folder, potentials, together=True, spec=SPEC):
     chosen = [k for k, potential in enumerate(potentials) if potential is not None]
     plans, potentials = [plans[k] for k in chosen], [potentials[k] for k in chosen]
     interaction = SeparatePotentials(potentials, topology.bead_types) if together else potentials
-    records = run_simulations(interaction, plans, topology, spec)
+    records = run_simulations(interaction, plans, topology, spec, **options)
     return records, [plan.out_dir for plan in plans]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from dataclasses import replace
 
@@ -75,6 +76,28 @@ def test_as_alone(tmp_path, alone, together):
     expected = [ns_per_day(1200, 2.0, longest_s)] * 3 if together else [record["ns_per_day"] for record in records]
     assert [record["ns_per_day_together"] for record in records] == pytest.approx(expected)
     assert not [path for k in range(3) for path in (tmp_path / str(k) / "checkpoint").iterdir()]
+
+
+def test_two_at_once(tmp_path, alone):
+    """Three runs, two of which advance together before the third: the same products, and records that say so."""
+    records, outs = simulate_several(tmp_path, [LennardJones() for _ in range(3)], at_once=2)
+    assert all(map(same, outs, alone[0]))
+    assert [record["runs_together"] for record in records] == [2, 2, 1]
+
+
+def test_kept_runs_are_not_simulated_again(tmp_path, alone):
+    """Their products return although the output was deleted; one whose kept files have changed is simulated anew."""
+    first, outs = simulate_several(tmp_path, [LennardJones(), LennardJones()], keep=True)
+    for out in outs:
+        shutil.rmtree(out)
+    dump = tmp_path / "1" / "checkpoint" / "trajectory.lammpstrj"
+    dump.write_text(dump.read_text().replace("7", "8", 1))
+    potentials = [LennardJones() for _ in range(3)]
+    records, outs = simulate_several(tmp_path, potentials, keep=True)
+    assert [potential.n_calls for potential in potentials] == [0, *alone[1][1:]]
+    assert all(map(same, outs, alone[0]))
+    assert records[0] == first[0]
+    assert [record["runs_together"] for record in records] == [2, 2, 2]
 
 
 @pytest.mark.parametrize(("action", "reason"), [(not_a_number, "forces are not finite"), (far, "")])
