@@ -142,7 +142,7 @@ def test_tables_that_do_not_match_are_refused():
         tae_table(REFERENCE, CURVES[CURVES["variant"] == "T"], RUNS)
     with pytest.raises(InputError, match=r"T8/ensemble/1: found curves of a run that is not listed"):
         tae_table(REFERENCE, CURVES, RUNS[RUNS["variant"] == "T"])
-    with pytest.raises(InputError, match="Cho-Cl.*on one side alone"):
+    with pytest.raises(InputError, match="Cho-Cl.*on one side only"):
         tae_table(REFERENCE, CURVES[CURVES["item"] != "Cho-Cl"])
     moved = CURVES.assign(x=CURVES["x"] + 0.05)
     with pytest.raises(InputError, match="grid of"):

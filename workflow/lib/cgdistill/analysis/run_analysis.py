@@ -1,4 +1,4 @@
-"""The runs of a variant, and the reference: structure, and what became of each run, gathered."""
+"""Structure of the reference and of the runs of a variant, and the status of each run."""
 
 from __future__ import annotations
 

@@ -290,7 +290,7 @@ def _verdict(
     ended: tuple[str, str] | None,
     end_ps: float,
 ) -> tuple[str, float, str]:
-    """State, onset and reason; the worst state counts, all of its reasons are told."""
+    """State, onset and reason: the worst state, with all reasons for it."""
     if ended is not None:
         return ended[0], end_ps, ended[1]
     found = []

@@ -213,8 +213,8 @@ def _plain(value: Any) -> Any:
 
 def _write(path: Path, table: pd.DataFrame, options: argparse.Namespace, inputs: Sequence[Path]) -> None:
     left_out = ("run", "threads", "output", "figure")
-    said = {name: _plain(value) for name, value in sorted(vars(options).items()) if name not in left_out and value}
-    provenance = stamp(said, inputs, options=said)
+    given = {name: _plain(value) for name, value in sorted(vars(options).items()) if name not in left_out and value}
+    provenance = stamp(given, inputs, options=given)
     if path.suffix == ".csv":
         write_table(path, table, provenance)
     elif "x" in table.columns:

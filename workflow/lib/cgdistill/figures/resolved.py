@@ -1,7 +1,8 @@
 """Cluster distribution functions in the course of the simulations: one figure per group of models.
 
 Rows are bead types, columns models; lines go from the start of equilibration to the end, coloured by time. Each line is
-the mean over all runs of a model, and over neighbouring windows in time where there are more than lines are told apart.
+the mean over all runs of a model, and over neighbouring windows in time where there are too many to tell their lines
+apart.
 """
 
 from __future__ import annotations

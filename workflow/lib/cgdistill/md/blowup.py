@@ -1,4 +1,4 @@
-"""What a run that has blown up leaves for a look: its last frames, and where in them it happened."""
+"""Diagnostic frames of a run that blew up: its last configurations, and the beads at which it happened."""
 
 from __future__ import annotations
 

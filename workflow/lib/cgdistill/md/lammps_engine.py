@@ -362,8 +362,8 @@ def _unwritten(path: Path, error: Exception | None) -> Exception:
     """What to raise for a file that LAMMPS has not written: what the disk says, else what LAMMPS said."""
     if error is not None and not _WRITING.search(str(error)):
         return error
-    said = str(error).splitlines()[0] if error is not None else "LAMMPS wrote a part of it"
-    return disk_fault(path, error or RuntimeError(said)) or OSError(errno.EIO, said, str(path))
+    message = str(error).splitlines()[0] if error is not None else "LAMMPS wrote a part of it"
+    return disk_fault(path, error or RuntimeError(message)) or OSError(errno.EIO, message, str(path))
 
 
 class _Callback:

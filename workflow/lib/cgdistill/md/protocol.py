@@ -29,9 +29,9 @@ class Limits:
 
     Attributes
     ----------
-    min_distance_A: of any two beads; 0: not looked at.
-    force_kcal_mol_A: on any bead; 0: not looked at.
-    energy_kcal_mol_bead: change of the potential energy since step 0, by the number of beads; 0: not looked at.
+    min_distance_A: of any two beads; 0 disables the check.
+    force_kcal_mol_A: on any bead; 0 disables the check.
+    energy_kcal_mol_bead: change of the potential energy since step 0, by the number of beads; 0 disables the check.
     keep_frames: how many of the last configurations looked at a run that blows up leaves, beside the one at which it
         did; 0: none of them, nor that one.
     """

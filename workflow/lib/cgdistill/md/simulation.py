@@ -301,7 +301,7 @@ class _Run:
         key = config_hash(
             {
                 "products": _GROWING,
-                # How many frames a run leaves for a look changes nothing else.
+                # The number of diagnostic frames changes nothing else.
                 "spec": repr(replace(spec, limits=replace(spec.limits, keep_frames=0))),
                 "seed": plan.velocity_seed,
                 "styles": repr(plan.styles),

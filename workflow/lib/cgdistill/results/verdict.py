@@ -1,4 +1,4 @@
-"""What the tables of errors allow to be said, in sentences, and no more than they allow."""
+"""Summary sentences that the statistical tests support."""
 
 from __future__ import annotations
 

@@ -87,8 +87,8 @@ def compare_variants(
         corrected = holm([row["p"] for row in part])
         rows += [{"metric": metric, **row, "p_holm": p} for row, p in zip(part, corrected, strict=True)]
     table = pd.DataFrame(rows, columns=COMPARISON_COLUMNS)
-    told = table["p_holm"] <= spec.level
-    table["outcome"] = np.where(told, np.where(table["difference"] < 0, BETTER, WORSE), SAME)
+    significant = table["p_holm"] <= spec.level
+    table["outcome"] = np.where(significant, np.where(table["difference"] < 0, BETTER, WORSE), SAME)
     tested = table["test"] != NO_TEST
     table.loc[tested, "reason"] = [f"p = {p:.2g} after Holm's correction" for p in table.loc[tested, "p_holm"]]
     failed = [

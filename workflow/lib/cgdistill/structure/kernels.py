@@ -69,7 +69,7 @@ def _runs(
 ) -> int:
     """Write the ranges of sorted beads in the cells around one to ``runs`` (n, 2); returns their number.
 
-    Along each vector there is one cell, or so many that those within ``reach`` differ. Cells along the last
+    Along each vector there is one cell, or enough of them that those within ``reach`` differ. Cells along the last
     vector lie side by side: one range, or two where it passes the end.
     """
     n = 0

@@ -122,9 +122,9 @@ def average_runs(tae: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     n_excluded = (runs["status"] == RunStatus.EXCLUDED).groupby(runs["variant"]).sum()
     finished = runs.loc[runs["status"] == RunStatus.FINISHED, RUN_KEY].itertuples(index=False, name=None)
     averaged = tae.loc[tae["status"] == RunStatus.FINISHED, RUN_KEY].itertuples(index=False, name=None)
-    odd = set(finished) ^ set(averaged)
-    if odd:
-        names = ", ".join(sorted("/".join(map(str, key)) for key in odd))
+    unmatched = set(finished) ^ set(averaged)
+    if unmatched:
+        names = ", ".join(sorted("/".join(map(str, key)) for key in unmatched))
         raise InputError("runs", "finished runs", f"{names} in one table alone", "the same runs as in the errors")
     rows = []
     for key, part in tae.groupby(["variant", "label", *CURVE_KEY], sort=False, dropna=False):
@@ -171,8 +171,8 @@ def _status(by_run: Mapping, runs: pd.DataFrame | None) -> dict[tuple, str]:
 def _errors(expected: Mapping, found: Mapping, name: str) -> dict[tuple, float]:
     """Error of each curve of one run."""
     if set(found) != set(expected):
-        odd = sorted(map(str, set(found) ^ set(expected)))
-        raise InputError(name, "curves", f"{', '.join(odd)} on one side alone", "the curves of the reference")
+        unmatched = sorted(map(str, set(found) ^ set(expected)))
+        raise InputError(name, "curves", f"{', '.join(unmatched)} on one side only", "the curves of the reference")
     errors = {}
     for key, reference in expected.items():
         model = found[key]

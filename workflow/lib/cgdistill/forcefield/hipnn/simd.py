@@ -262,7 +262,7 @@ def softplus_and_sigmoid(x: Any) -> Any:
 
 @overload(softplus_and_sigmoid)
 def _softplus_and_sigmoid(x: Any) -> Any:
-    # ln(1 + y) = 2 artanh(z) with z = y / (2 + y) <= 1/3: z^2n / (2 n + 1) is below the last bit after so many terms.
+    # ln(1 + y) = 2 artanh(z) with z = y / (2 + y) <= 1/3: z^2n / (2 n + 1) is below the last bit after n_terms.
     n_terms = 9 if x.dtype == types.float32 else 18
 
     def both(x: Any) -> Any:
