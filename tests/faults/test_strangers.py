@@ -688,7 +688,7 @@ def test_all_other_texts_of_a_report_are_text(report_data: Any, harmless: Skelet
     models = [replace(model, label=model.label + EVIL) for model in data.palette.models]
     palette = copy.copy(data.palette)
     palette.models = models
-    kinds = tuple(replace(kind, name=kind.name + EVIL) for kind in data.system.kinds)
+    types = tuple(replace(bead_type, name=bead_type.name + EVIL) for bead_type in data.system.types)
     cards = {
         name: [replace(card, member=card.member + EVIL, bead_types=_evil(card.bead_types),
                        commands=card.commands + EVIL, folder=Path(str(card.folder) + EVIL),
@@ -704,7 +704,7 @@ def test_all_other_texts_of_a_report_are_text(report_data: Any, harmless: Skelet
     figures = [replace(figure, title=figure.title + EVIL, caption=figure.caption + EVIL) for figure in data.figures]
     evil = replace(
         data, run=EVIL, palette=palette, config=config, cards=cards, figures=figures,
-        system=replace(data.system, kinds=kinds), students=data.students.map(_evil),
+        system=replace(data.system, types=types), students=data.students.map(_evil),
         runtime=data.runtime.assign(rule=data.runtime["rule"] + EVIL),
         provenance={"version": EVIL, "inputs": {EVIL: EVIL}, "versions": {EVIL: [EVIL]}, "packages": {EVIL: EVIL}},
     )  # fmt: skip
