@@ -33,7 +33,6 @@ from . import travis
 ROOT = Path(__file__).parents[1]
 #: Bins of the frozen curves.
 SECTION = {
-    "convention": TRAVIS,
     "rdf": {"r_max_A": 11.2, "bin_width_A": 0.2},
     "adf": {
         "triplets": [["Cho", "Cho", "Cho"], ["Cl", "Cl", "Cl"], ["Urea", "Urea", "Urea"], ["Cho", "Cl", "Urea"]],

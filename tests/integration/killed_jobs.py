@@ -197,7 +197,10 @@ def prepare(
         if not fnmatch(Path(target).name, name) or not due():
             return original(source, target)
         if moment == "half":
-            os.truncate(source, os.stat(source).st_size // 2)
+            # A file of its own: the temporary name may be a link to a finished file.
+            content = Path(source).read_bytes()
+            os.unlink(source)
+            Path(source).write_bytes(content[: len(content) // 2])
         elif moment == "after":
             original(source, target)
         return happen(action)
@@ -368,13 +371,13 @@ def structure(folder: Path, inputs: Path) -> None:
     """Structure of the reference and of the runs in ``inputs/runs``, by the scripts of the workflow."""
     names = ("curves", "blocks", "resolved", "series")
     params = {"structure": STRUCTURE, "blocks": 4, "stability": STABILITY}
-    params["folders"] = sorted(str(path.parent) for path in inputs.glob("runs/**/run.json"))
+    members = sorted({str(path.parent.parent) for path in inputs.glob("runs/**/run.json")})
     reference, runs = ({name: str(folder / "out" / f"{kind}-{name}.parquet") for name in names} for kind in "ar")
     runs["runs"] = str(folder / "out/runs.csv")
     steps = {
         "compute_reference": (Files(beads=str(inputs / "starts.h5")), reference),
         "compute_structure": (
-            Files(beads=str(inputs / "starts.h5"), reference=reference["series"], runs=params["folders"][:0]),
+            Files(beads=str(inputs / "starts.h5"), reference=reference["series"], runs=members),
             runs,
         ),
     }

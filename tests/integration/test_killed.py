@@ -265,7 +265,7 @@ FAULTS = {
         {"kind": "move", "name": "state.json", "number": 4, "moment": "after"},
         {"kind": "move", "name": "final.data"},
         {"kind": "move", "name": "trajectory.lammpstrj", "number": 2},
-        {"kind": "move", "name": "run.json", "number": 2, "moment": "after"},
+        {"kind": "move", "name": "run.json", "number": 4, "moment": "after"},
     ],
     "blow_up": [
         {"kind": "move", "name": "looks-*", "number": 3},
@@ -274,7 +274,7 @@ FAULTS = {
         {"kind": "move", "name": "last_frames.lammpstrj"},
         {"kind": "move", "name": "last_frames.lammpstrj", "moment": "after"},
         {"kind": "move", "name": "last_frames.lammpstrj", "number": 3},
-        {"kind": "move", "name": "run.json", "number": 2, "moment": "after"},
+        {"kind": "move", "name": "run.json", "number": 4, "moment": "after"},
     ],
 }  # fmt: skip
 

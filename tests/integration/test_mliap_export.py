@@ -219,11 +219,12 @@ def answers(folders, tmp_path_factory):
     parts += ['torch.set_num_threads(1)\nassert "cgdistill" not in sys.modules\n']
     parts += [f"evaluate_as_lammps('{name}.pt', 'pairs.npz', '{name}.npz')\n" for name in MODELS]
     (folder / "stand_in.py").write_text("\n\n".join(parts), encoding="utf-8")
-    # Isolated: neither this folder nor PYTHONPATH is searched. The variable allows pickles, as a user of LAMMPS does.
+    # Isolated: neither this folder nor PYTHONPATH is searched. The first variable allows pickles, as a user of LAMMPS
+    # does; the second selects torch's operations: hippynn's own compiled kernels agree with them to 1e-10 only.
     done = subprocess.run(
         [sys.executable, "-I", "stand_in.py"],
         cwd=folder,
-        env={**os.environ, "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"},
+        env={**os.environ, "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1", "HIPPYNN_USE_CUSTOM_KERNELS": "False"},
         capture_output=True,
         text=True,
         check=False,

@@ -174,9 +174,9 @@ def run_simulations(
     """
     with exclusive(plan.checkpoint_dir for plan in plans):
         runs = [_Run(plan, topology, spec) for plan in plans]
-        companies = _run_all(interaction, runs, at_once or len(runs))
+        _run_all(interaction, runs, at_once or len(runs))
         facts = {"threads": threads, "device": device, "coupling": _coupling(interaction)}
-        records = _publish(runs, companies, spec, facts)
+        records = _publish(runs, spec, facts)
         for run in [] if keep else runs:
             run.checkpoint.clear()
         return records
@@ -184,32 +184,31 @@ def run_simulations(
 
 def _run_all(
     interaction: JointPotential | Sequence[Potential | LammpsModel], runs: Sequence[_Run], at_once: int
-) -> list[Sequence[_Run]]:
-    """Bring all runs to their ends; the runs with which each of them advanced."""
+) -> None:
+    """Bring all runs to their ends."""
     try:
         if isinstance(interaction, Sequence):
             for model, run in zip(interaction, runs, strict=True):
                 _go_alone(model, run)
-            return [[run] for run in runs]
-        companies: list[Sequence[_Run]] = []
+            return
         for start in range(0, len(runs), at_once):
-            company = runs[start : start + at_once]
-            _go_together(interaction, runs, range(start, start + len(company)))
-            companies += [company] * len(company)
-        return companies
+            together = runs[start : start + at_once]
+            simulated = [run.key for run in together if not run.checkpoint.record.exists()]
+            for run in together:
+                run.together = simulated
+            _go_together(interaction, runs, range(start, start + len(together)))
     finally:
         for run in runs:
             run.close()
 
 
-def _publish(
-    runs: Sequence[_Run], companies: Sequence[Sequence[_Run]], spec: SimulationSpec, facts: Mapping[str, Any]
-) -> list[dict[str, Any]]:
+def _publish(runs: Sequence[_Run], spec: SimulationSpec, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Write the products of ended runs; their records."""
     records = []
-    kept = {id(run) for run in runs if run.checkpoint.record.exists()}
-    for run, all_of_them in zip(runs, companies, strict=True):
-        company = [other for other in all_of_them if id(other) not in kept] or [run]
+    for run in runs:
+        # As noted when the run ended: a job that is killed while it writes products goes on with the same records.
+        keys = (run.end or {}).get("together") or [run.key]
+        company = [other for other in runs if other.key in keys] or [run]
         # The last one to end was there all the time.
         clock_s = max(other.wall_s for other in company)
         together = {
@@ -310,6 +309,9 @@ class _Run:
             }
         )
         self.checkpoint = CheckpointFolder(plan.checkpoint_dir, key)
+        #: Of this run, and of those that advance together with it.
+        self.key = str(plan.checkpoint_dir)
+        self.together = [self.key]
         self.name = " ".join(str(plan.identity[k]) for k in ("variant", "member", "replica") if k in plan.identity)
         self._state = self.checkpoint.open()
         if self._state and self._state.restart and not restart_is_whole(self.checkpoint.restart_path(self._state)):
@@ -319,7 +321,7 @@ class _Run:
         self.rows = self.checkpoint.rows
         self.end = self._state.end if self._state else None
         if plan.excluded:
-            self.end = {"status": RunStatus.EXCLUDED, "failure": None, "versions": _versions()}
+            self.end = {"status": RunStatus.EXCLUDED, "failure": None, "versions": _versions(), "together": []}
         self.wall_s = self._state.wall_s if self._state else 0.0
         self.step = self._state.step if self._state else 0
         self.signal = 0
@@ -548,7 +550,7 @@ class _Run:
             comment=f"step {self.step} ({status})",
         )
         versions = _versions() | {"lammps": self._engine.version()}
-        self.end = {"status": status, "failure": failure, "versions": versions}
+        self.end = {"status": status, "failure": failure, "versions": versions, "together": self.together}
         self.checkpoint.save_end(self.step, self.wall_s, self.end)
 
     def leave(self, facts: Mapping[str, Any]) -> dict[str, Any]:
