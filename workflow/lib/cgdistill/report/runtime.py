@@ -10,11 +10,11 @@ import pandas as pd
 from ..core.errors import InputError
 from .parts import NOTHING, Cell, Row, Table, number
 
-#: Rules in the order of the workflow; others stand behind them.
+#: Rules in the order of the workflow; others come after them.
 _ORDER = (
-    "minimise_aa", "equilibrate_aa", "produce_aa", "map_trajectory", "split_frames", "fit_prior", "train_teacher", "train_teachers_together",
-    "predict_teacher", "train_student", "train_students_together", "simulate", "compute_reference", "compute_structure",
-    "compute_tae",
+    "minimise_aa", "equilibrate_aa", "produce_aa", "map_trajectory", "split_frames", "fit_prior", "train_teacher",
+    "train_teachers_together", "predict_teacher", "train_student", "train_students_together", "simulate",
+    "compute_reference", "compute_structure", "compute_tae",
 )  # fmt: skip
 
 
