@@ -119,7 +119,7 @@ RUNNING: list[Running] = [
             {"kind": "run", "number": 3}, r"failed at step \d+: .*Unknown command: nonsense", STEP, 1, True),
     _memory("torch, while a restart file is written", "simulate", _at("restart", 1, "memory of torch"), _TORCH, STEP),
     _full("while products are written", "simulate", {"kind": "move", "name": "final.data", "number": 2,
-          "moment": "after"}, r"equilibration\.lammpstrj", "copies the finished runs; the same bytes"),
+          "moment": "after"}, r"thermo\.csv", "links the finished runs; the same bytes"),
     Running(CLOCK, "an hour forward, in the middle", "train", _at("batch", 20, "clock 3600"), "", "", 0),
     Running(CLOCK, "an hour forward, in the middle", "simulate", _at("forces", 20, "clock 3600"), "", "", 0),
     Running(CLOCK, "an hour back, in the middle", "train", _at("batch", 20, "clock -3600"), "", _DISCARDED, 0),
