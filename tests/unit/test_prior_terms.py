@@ -135,7 +135,7 @@ def test_json_of_now_and_of_earlier_versions():
 
 
 def test_commands_of_several_styles():
-    """One style stands alone; several are overlaid, their coefficients named by style."""
+    """One style is used by itself; several are overlaid, their coefficients named by style."""
     one = LammpsStyle("pair", "buck", "6.0", (("1 1", "2.0 0.5 0.0 6.0"),))
     network = LammpsStyle("pair", "mliap", "unified m.pt 0", (("* *", "A B"),))
     bond = LammpsStyle("bond", "harmonic", "", (("1", "300.0 2.5"),))

@@ -1,4 +1,4 @@
-"""Exported models: folders that stand alone.
+"""Exported models: self-contained folders.
 
 ::
 

@@ -64,7 +64,7 @@ class NetworkSpec:
         }
 
     def n_parameters(self, n_types: int) -> int:
-        """Number of trainable parameters for so many bead types, without making them."""
+        """Number of trainable parameters for this number of bead types, without building the network."""
         inner = self.n_features
         total = n_types + self.n_interaction_layers * (inner + 1)
         for outer in [n_types, *[inner] * (self.n_interaction_layers - 1)]:
